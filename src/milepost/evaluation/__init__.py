@@ -1,0 +1,1 @@
+"""Evaluation: judges a reward, a representation or an explanation on stored forests."""
