@@ -15,9 +15,7 @@ from torch import Tensor
 from milepost.segments import Backup, Reduce, child_count, nearest, path_sum
 
 
-def inherit(
-    value: Float[Tensor, " n"], has: Bool[Tensor, " n"], parent: Int[Tensor, " n"]
-) -> Float[Tensor, " n"]:
+def inherit(value: Float[Tensor, " n"], has: Bool[Tensor, " n"], parent: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Give every row the value of the nearest row at or above it that has one.
 
         inherit_i = value_i if has_i else inherit_{parent_i};  0 where no ancestor has one

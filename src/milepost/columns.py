@@ -69,19 +69,37 @@ def _column(name: str, kind: str, dtype: str, owner: str, doc: str, *, checked: 
 
 COLUMNS: dict[str, Column] = dict(
     (
-        _column("parent", "number", "int64", "sampling", "row of the step before; -1 for a root; smaller than the own row"),
+        _column(
+            "parent", "number", "int64", "sampling", "row of the step before; -1 for a root; smaller than the own row"
+        ),
         _column("task", "text", "string", "sampling", "content-stable id of the task"),
         _column("record", "text", "string", "sampling", "JSON of the task (on roots): enough to score the tree again"),
-        _column("draw", "number", "int64", "sampling", "number of this draw of the task: one task drawn twice is two roots"),
+        _column(
+            "draw", "number", "int64", "sampling", "number of this draw of the task: one task drawn twice is two roots"
+        ),
         _column("origin", "number", "int8", "sampling", "who made the step, see Origin"),
         _column("key", "number", "int64", "sampling", "key from which the randomness of the step was drawn"),
         _column("policy_version", "number", "int64", "sampling", "number of updates the sampling policy had seen"),
         _column("end", "number", "int8", "sampling", "why the trajectory ends here, see End"),
-        _column("discount", "number", "float32", "sampling", "0 at termination, unchanged at truncation, in [0, 1]", checked=True),
+        _column(
+            "discount",
+            "number",
+            "float32",
+            "sampling",
+            "0 at termination, unchanged at truncation, in [0, 1]",
+            checked=True,
+        ),
         _column("tokens.id", "token", "int32", "sampling", "token id"),
         _column("tokens.role", "token", "int8", "sampling", "who wrote the token, see Role"),
         _column("tokens.train", "token", "bool", "sampling", "whether the loss may touch the token"),
-        _column("tokens.log_prob", "token", "float32", "sampling", "log-probability under the sampling policy, in nats", checked=True),
+        _column(
+            "tokens.log_prob",
+            "token",
+            "float32",
+            "sampling",
+            "log-probability under the sampling policy, in nats",
+            checked=True,
+        ),
         _column("text", "text", "string", "sampling", "what was said, decoded"),
         _column("call", "text", "string", "sampling", "JSON of the tool call made"),
         _column("result", "text", "string", "sampling", "what the tool or the environment answered"),
@@ -92,18 +110,38 @@ COLUMNS: dict[str, Column] = dict(
         _column("mean", "number", "any", "sampling", "mean of the transition", checked=True),
         _column("std", "number", "any", "sampling", "standard deviation of the transition", checked=True),
         _column("stochastic", "number", "bool", "sampling", "whether the transition has a density"),
-        _column("log_prob", "number", "float32", "sampling", "log-probability of the step under the sampling policy, in nats", checked=True),
-        _column("reward.*", "number", "float32", "rewards", "one reward of the step, valid where ok.* is true", checked=True),
+        _column(
+            "log_prob",
+            "number",
+            "float32",
+            "sampling",
+            "log-probability of the step under the sampling policy, in nats",
+            checked=True,
+        ),
+        _column(
+            "reward.*", "number", "float32", "rewards", "one reward of the step, valid where ok.* is true", checked=True
+        ),
         _column("ok.*", "number", "bool", "rewards", "whether the reward of that name counts"),
-        _column("reason.*", "text", "string", "rewards", "why the reward does not count: a code of REASONS and a detail"),
+        _column(
+            "reason.*", "text", "string", "rewards", "why the reward does not count: a code of REASONS and a detail"
+        ),
         _column("value", "number", "float32", "credit", "value of the state arrived at", checked=True),
         _column("return", "number", "float32", "credit", "return from the step on", checked=True),
         _column("advantage", "number", "float32", "credit", "credit of the step", checked=True),
         _column("keep", "number", "bool", "curation", "whether the step is kept"),
         _column("weight", "number", "float32", "curation", "weight of the step", checked=True),
         _column("label.*", "text", "string", "curation", "a label of the step"),
-        _column("inclusion", "number", "float64", "curation", "probability with which the step was selected", checked=True),
-        _column("cost.*", "number", "float64", "anyone", "what the step cost: model_calls, reward_calls, tokens, environment_steps, seconds", checked=True),
+        _column(
+            "inclusion", "number", "float64", "curation", "probability with which the step was selected", checked=True
+        ),
+        _column(
+            "cost.*",
+            "number",
+            "float64",
+            "anyone",
+            "what the step cost: model_calls, reward_calls, tokens, environment_steps, seconds",
+            checked=True,
+        ),
         _column("extra.*", "number", "any", "anyone", "a column of the user's own"),
         _column("extra_text.*", "text", "string", "anyone", "a text column of the user's own"),
     )
@@ -128,5 +166,7 @@ def spec(name: str) -> Column:
         found = COLUMNS.get(f"{family}.*") if member else None
     if found is None:
         hint = unknown_name("column", name, COLUMNS)
-        raise ColumnError(f"{hint} Use the prefix 'extra.' (numbers) or 'extra_text.' (strings) for a column of your own.")
+        raise ColumnError(
+            f"{hint} Use the prefix 'extra.' (numbers) or 'extra_text.' (strings) for a column of your own."
+        )
     return found

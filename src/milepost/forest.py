@@ -71,11 +71,15 @@ class Forest:
         values, validity, offsets = dict(self.columns), dict(self.validity), self.token_offsets
         for name, given in columns.items():
             if name == "parent":
-                raise ColumnError("'parent' is the structure of the forest and cannot be replaced: build a new forest with Forest.of.")
+                raise ColumnError(
+                    "'parent' is the structure of the forest and cannot be replaced: build a new forest with Forest.of."
+                )
             known = spec(name)
             if known.kind == "token" and isinstance(given, Ragged):
                 if offsets is not None and not torch.equal(offsets, given.offsets):
-                    raise ShapeError(f"{name} has other offsets than the token columns present: all tokens.* columns share one layout.")
+                    raise ShapeError(
+                        f"{name} has other offsets than the token columns present: all tokens.* columns share one layout."
+                    )
                 given, offsets = given.values, given.offsets
             values[name], valid = conform(name, known, given)
             validity.pop(name, None)
@@ -142,10 +146,18 @@ class Forest:
         lost = (parent >= 0) & (moved < 0)
         if bool(lost.any()):
             row = int(rows[lost][0])
-            raise ShapeError(f"select leaves out row {int(self.parent[row])}, the parent of row {row}: pass forest.with_ancestors(rows).")
+            raise ShapeError(
+                f"select leaves out row {int(self.parent[row])}, the parent of row {row}: pass forest.with_ancestors(rows)."
+            )
         index, offsets = (None, None) if self.token_offsets is None else gather_index(self.token_offsets, rows)
-        columns = {name: take(value, index if name.startswith("tokens.") and index is not None else rows) for name, value in self.columns.items()}
-        validity = {name: value[index if name.startswith("tokens.") and index is not None else rows] for name, value in self.validity.items()}
+        columns = {
+            name: take(value, index if name.startswith("tokens.") and index is not None else rows)
+            for name, value in self.columns.items()
+        }
+        validity = {
+            name: value[index if name.startswith("tokens.") and index is not None else rows]
+            for name, value in self.validity.items()
+        }
         return Forest(moved, columns, validity, offsets)
 
     # ---- reading ----
@@ -273,7 +285,9 @@ def _joined(parts: Sequence[Forest], parent: Tensor) -> Forest:
     names = dict.fromkeys(name for part in parts for name in part.columns)
     offsets = None
     if any(part.token_offsets is not None for part in parts):
-        lengths = [torch.zeros(len(p), dtype=torch.int64) if p.token_offsets is None else p.token_offsets.diff() for p in parts]
+        lengths = [
+            torch.zeros(len(p), dtype=torch.int64) if p.token_offsets is None else p.token_offsets.diff() for p in parts
+        ]
         offsets = offsets_of(torch.cat(lengths))
     columns: dict[str, Values] = {}
     validity: dict[str, Tensor] = {}
@@ -282,9 +296,16 @@ def _joined(parts: Sequence[Forest], parent: Tensor) -> Forest:
         sizes = [_size(part, known.kind) for part in parts]
         present = [part.columns.get(name) for part in parts]
         pattern = next(value for value in present if value is not None)
-        columns[name] = join([value if value is not None else blank(pattern, size) for value, size in zip(present, sizes, strict=True)])
-        if isinstance(pattern, Tensor) and any(v is None or name in p.validity for v, p in zip(present, parts, strict=True)):
-            known_valid = [p.valid(name) if v is not None else torch.zeros(s, dtype=torch.bool) for v, p, s in zip(present, parts, sizes, strict=True)]
+        columns[name] = join(
+            [value if value is not None else blank(pattern, size) for value, size in zip(present, sizes, strict=True)]
+        )
+        if isinstance(pattern, Tensor) and any(
+            v is None or name in p.validity for v, p in zip(present, parts, strict=True)
+        ):
+            known_valid = [
+                p.valid(name) if v is not None else torch.zeros(s, dtype=torch.bool)
+                for v, p, s in zip(present, parts, sizes, strict=True)
+            ]
             validity[name] = torch.cat(known_valid)
     return Forest(parent, columns, {n: v for n, v in validity.items() if not bool(v.all())}, offsets)
 

@@ -45,7 +45,9 @@ def conform(name: str, known: Column, given: object) -> tuple[Values, Tensor | N
     if isinstance(given, pa.Array):
         given = given.to_pylist()
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise ColumnError(f"Column {name!r} was given {type(given).__name__}, expected a tensor or a sequence of numbers.")
+        raise ColumnError(
+            f"Column {name!r} was given {type(given).__name__}, expected a tensor or a sequence of numbers."
+        )
     items = cast("Sequence[object]", given)
     valid = torch.tensor([item is not None for item in items], dtype=torch.bool)
     filled = [0 if item is None else item for item in items]
@@ -62,7 +64,9 @@ def _text(name: str, given: object) -> pa.Array:
     if isinstance(given, pa.Array):
         return given if given.type == pa.string() else given.cast(pa.string())
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise ColumnError(f"Column {name!r} was given {type(given).__name__}, expected a sequence of strings (None where missing).")
+        raise ColumnError(
+            f"Column {name!r} was given {type(given).__name__}, expected a sequence of strings (None where missing)."
+        )
     try:
         return pa.array(given, pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -116,7 +120,9 @@ def validate(
     """
     rows = len(parent)
     if parent.dtype != torch.int64 or parent.dim() != 1:
-        raise ShapeError(f"parent has type {parent.dtype} and shape {tuple(parent.shape)}, expected a flat int64 vector.")
+        raise ShapeError(
+            f"parent has type {parent.dtype} and shape {tuple(parent.shape)}, expected a flat int64 vector."
+        )
     wrong = (parent >= torch.arange(rows, device=parent.device)) | (parent < -1)
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0])

@@ -23,9 +23,13 @@ class Ragged:
         """Check that the offsets start at 0, never fall and end at the number of values."""
         offsets = self.offsets
         if offsets.dtype != torch.int64 or offsets.dim() != 1 or len(offsets) == 0:
-            raise ShapeError(f"offsets have type {offsets.dtype} and shape {tuple(offsets.shape)}, expected int64 and at least one entry.")
+            raise ShapeError(
+                f"offsets have type {offsets.dtype} and shape {tuple(offsets.shape)}, expected int64 and at least one entry."
+            )
         if int(offsets[0]) != 0 or int(offsets[-1]) != len(self.values) or bool((offsets[1:] < offsets[:-1]).any()):
-            raise ShapeError(f"offsets must start at 0, never fall and end at {len(self.values)}, received {offsets[:4].tolist()} ... {offsets[-1:].tolist()}.")
+            raise ShapeError(
+                f"offsets must start at 0, never fall and end at {len(self.values)}, received {offsets[:4].tolist()} ... {offsets[-1:].tolist()}."
+            )
 
     def __len__(self) -> int:
         """Return the number of rows."""

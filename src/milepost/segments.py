@@ -33,7 +33,9 @@ def check_groups(value: Tensor, group: Tensor, groups: int, ok: Tensor | None = 
     """
     for name, other in (("group", group), ("ok", ok)):
         if other is not None and other.shape != value.shape[:1]:
-            raise ShapeError(f"{name} has shape {tuple(other.shape)}, expected one entry for each of {value.shape[0]} rows.")
+            raise ShapeError(
+                f"{name} has shape {tuple(other.shape)}, expected one entry for each of {value.shape[0]} rows."
+            )
     if group.dtype != torch.int64:
         raise ShapeError(f"group ids have type {group.dtype}, expected torch.int64: call .long() on them.")
     if len(group) and (int(group.min()) < 0 or int(group.max()) >= groups):

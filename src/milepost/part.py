@@ -1,0 +1,270 @@
+"""Protocols of the parts and the named records they exchange. A part is a frozen keyword-only dataclass that implements one of them.
+
+Imports no torch at run time, so that recipes can be listed without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from milepost.columns import End
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from milepost.forest import Forest, Given
+
+State: TypeAlias = Any
+"""State of a part: a dataclass of tensors, numbers, strings, and tuples or mappings of them (see `milepost.state`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Something to do: a stable id, the JSON record that is enough to start and to score it, and the family it belongs to."""
+
+    id: str
+    """Content-stable, such as "chain_sum:1000017"."""
+    record: Mapping[str, Any]
+    """JSON-able: everything the environment and the rewards need."""
+    family: str = ""
+    """Kind of task, such as the generator's name; statistics are kept per family."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What the environment shows the policy."""
+
+    text: str | None = None
+    """Text shown, for language tasks."""
+    messages: tuple[Mapping[str, str], ...] = ()
+    """Chat messages (role, content), for policies with a chat template; empty: `text` is one user message."""
+    array: Any = None
+    """Array shown, for control tasks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """What the policy did, as the environment sees it."""
+
+    text: str | None = None
+    array: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Answer of `Environment.reset`: the first observation, and the state from which steps can be taken any number of times."""
+
+    observation: Observation
+    state: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """Answer of `Environment.step`: the state arrived at, what is seen there, and whether the trajectory ends."""
+
+    observation: Observation | None
+    """None when nothing is shown, as after a final answer."""
+    state: State
+    end: End = End.OPEN
+    discount: float = 1.0
+    """0 at termination, unchanged at truncation."""
+    columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further values of the row, one per column name, such as "result" or "cost.environment_steps"."""
+
+
+class Environment(Protocol):
+    """What answers an action. Steps are functions of an explicit state, so that any step can be branched from, any number of times."""
+
+    def reset(self, task: Task, key: int) -> Start:
+        """Begin a task; all randomness comes from `key`."""
+        ...
+
+    def step(self, state: State, action: Action, key: int) -> Transition:
+        """Answer an action taken in `state`, without changing `state`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposals:
+    """New steps proposed by a policy: the row each one follows, and the columns of the new rows."""
+
+    parent: Tensor
+    """int64, one existing row per proposal."""
+    columns: Mapping[str, Given]
+    """`tokens.*`, `text` or `action`, `log_prob`, `end` (OPEN unless the policy itself stopped early), `cost.*`."""
+
+
+class Policy(Protocol):
+    """What acts: proposes children of many rows at once, and gives the log-probability of stored steps."""
+
+    @property
+    def version(self) -> int:
+        """Number of updates the policy has seen."""
+        ...
+
+    def encode(self, observations: Sequence[Observation], *, start: bool) -> Mapping[str, Given]:
+        """Columns for what the environment said: at the start of a task, or after a step (token columns are then added to that step's)."""
+        ...
+
+    def propose(self, forest: Forest, rows: Tensor, keys: Tensor) -> Proposals:
+        """Propose one child of `rows[i]` with the randomness of `keys[i]`, for every i; a row may occur many times."""
+        ...
+
+    def log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
+        """Log-probability of what is stored in `rows`, differentiable.
+
+        One value per token of these rows, in order, 0 where the policy did not choose the token; without tokens one value per row.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension:
+    """Answer of `Sampler.ask`: which rows get children and how many each."""
+
+    rows: Tensor
+    counts: Tensor
+    inserted: Sequence[str | None] | None = None
+    """Text put into the context of the new children before the policy goes on, if any."""
+
+
+class Sampler(Protocol):
+    """Strategy on the frontier; it never knows the domain. `ask` may be called when every earlier extension was told."""
+
+    def init(self, forest: Forest, key: int) -> State:
+        """State for a forest that holds roots only."""
+        ...
+
+    def ask(self, forest: Forest, state: State) -> Extension | None:
+        """Rows to extend next, or None when nothing is left to do."""
+        ...
+
+    def tell(self, forest: Forest, rows: Tensor, state: State) -> State:
+        """Learn which rows were added by the last extension."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a reward says of the rows it was asked about, in their order."""
+
+    values: Tensor
+    """float32; NaN allowed where not ok."""
+    ok: Tensor
+    """bool; false where the reward could not be had."""
+    reasons: Sequence[str | None]
+    """None where ok, else a code of `columns.REASONS`, with a detail after ': ' if there is one."""
+
+
+class Reward(Protocol):
+    """Looks at steps and gives one number each, or says why it cannot."""
+
+    @property
+    def name(self) -> str:
+        """Name of the columns `reward.<name>`, `ok.<name>`, `reason.<name>`."""
+        ...
+
+    @property
+    def when(self) -> Literal["step", "leaf"]:
+        """Whether every step is scored or leaves only."""
+        ...
+
+    @property
+    def side(self) -> Literal["before", "after"]:
+        """Whether the number belongs to the state before or after the step."""
+        ...
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        ...
+
+    def __call__(self, forest: Forest, rows: Tensor) -> Scores:
+        """Score the given rows."""
+        ...
+
+
+class Credit(Protocol):
+    """Turns rewards into `advantage` per step."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns it needs."""
+        ...
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Columns it adds."""
+        ...
+
+    def __call__(self, forest: Forest) -> Forest:
+        """Return the forest with the written columns."""
+        ...
+
+
+@runtime_checkable
+class StatefulCredit(Protocol):
+    """A credit rule that remembers something between batches."""
+
+    def init(self) -> State:
+        """State before the first batch."""
+        ...
+
+    def apply(self, forest: Forest, state: State) -> tuple[Forest, State]:
+        """Return the forest with the written columns, and the next state."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A scalar to minimise and the numbers that explain it, named `stage/quantity`."""
+
+    loss: Tensor
+    metrics: Mapping[str, float]
+
+
+class Objective(Protocol):
+    """Advantages and log-probabilities to a loss."""
+
+    def __call__(self, forest: Forest, log_prob: Tensor, reference: Tensor | None = None) -> Loss:
+        """Loss of the forest's steps.
+
+        `log_prob` has one value per token of the forest (per row where there are no tokens), `reference` the same under the
+        reference policy; it is given when the objective's `needs_reference` is true.
+        """
+        ...
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether log-probabilities under a reference policy are needed."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Tasks drawn from a pool: their positions in it, with repeats allowed, and the next state."""
+
+    tasks: Tensor
+    state: State
+
+
+class TaskChoice(Protocol):
+    """Which tasks of the pool to roll out next."""
+
+    def init(self, pool: Sequence[Task], key: int) -> State:
+        """State before the first draw."""
+        ...
+
+    def refresh(self, state: State) -> Tensor | None:
+        """Positions of tasks to roll out for scoring before the next draw, or None. Their cost counts."""
+        ...
+
+    def update(self, state: State, forest: Forest, *, scoring: bool) -> State:
+        """Learn from a scored forest; `scoring` says that it was grown because `refresh` asked for it."""
+        ...
+
+    def draw(self, state: State, count: int) -> Drawn:
+        """Positions of the next `count` tasks."""
+        ...

@@ -1,0 +1,140 @@
+"""Cards and recipes: a recipe is one file that composes parts into a job; its `CARD` is a literal that is read without importing it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from milepost.errors import FormatError, SettingError, unknown_name
+
+if TYPE_CHECKING:
+    from milepost.part import Credit, Objective, Reward, Sampler, TaskChoice
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a recipe is, where it comes from and what it claims."""
+
+    title: str
+    paper: str
+    """Where the method is published, such as "arXiv:2402.03300"."""
+    year: int
+    domains: tuple[str, ...]
+    """Of "text", "agent", "flow", "control", "planning", "vision"."""
+    job: str = "train"
+    """Of "train", "search", "curate", "evaluate"."""
+    summary: str
+    """One sentence: what it does and for whom."""
+    parts: Mapping[str, str]
+    """Part of the recipe to what it computes, with the paper's equation."""
+    claims: Mapping[str, str]
+    """What is claimed to the test that measures it, as "tests/...py::test_name"."""
+    departs: tuple[str, ...] = ()
+    """How it differs from the paper, and why."""
+    advice: tuple[str, ...] = ()
+    """When to use it, when not, and what it costs."""
+    bibtex: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Grow, score, credit, update, repeat."""
+
+    choice: TaskChoice
+    sampler: Sampler
+    rewards: tuple[Reward, ...]
+    weights: tuple[float, ...]
+    """Weight of each reward in `reward.total`."""
+    credit: Credit
+    objective: Objective
+    resample_rounds: int = 0
+    """How many times groups whose rewards are all equal are replaced by newly drawn tasks (DAPO's dynamic sampling)."""
+
+    def __post_init__(self) -> None:
+        """Check that rewards and weights pair up, that names differ, and that no column has two writers."""
+        names = [reward.name for reward in self.rewards]
+        if len(self.weights) != len(names):
+            raise SettingError(
+                f"{len(names)} rewards were given with {len(self.weights)} weights: give one weight each."
+            )
+        if len(set(names)) != len(names) or "total" in names:
+            raise SettingError(f"Rewards are named {names}: names must differ, and 'total' is the name of their sum.")
+        stray = [column for column in self.credit.writes if column not in ("advantage", "value", "return")]
+        if stray:
+            raise SettingError(
+                f"The credit rule writes {stray}; a credit rule may write advantage, value and return only."
+            )
+
+
+class Builder(Protocol):
+    """The `build` function of a recipe: settings with the paper's defaults to a job."""
+
+    def __call__(self, **settings: Any) -> Train:
+        """Build the job."""
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """Names of the recipes: files of the package, then entry points of group "milepost.recipes" (name = "module")."""
+    own = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    others = sorted(point.name for point in entry_points(group="milepost.recipes"))
+    return tuple(name.replace("_", "-") for name in [*own, *(other for other in others if other not in own)])
+
+
+def _module(name: str) -> str:
+    if name not in names():
+        raise unknown_name("recipe", name, names())
+    stem = name.replace("-", "_")
+    if (FOLDER / f"{stem}.py").is_file():
+        return f"milepost.recipes.{stem}"
+    return next(point.value for point in entry_points(group="milepost.recipes") if point.name.replace("_", "-") == name)
+
+
+def card(name: str) -> Card:
+    """Return the card of a recipe; cards of the package are read from the syntax tree, without importing the recipe.
+
+    Args:
+        name: recipe name as `milepost list` prints it.
+
+    Returns:
+        The card.
+
+    Raises:
+        UnknownName: no such recipe.
+        FormatError: the file has no literal `CARD = Card(...)`.
+    """
+    module = _module(name)
+    path = FOLDER / f"{module.rpartition('.')[2]}.py"
+    if not module.startswith("milepost.recipes."):
+        return cast("Card", import_module(module).CARD)
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "CARD" for t in node.targets):
+            call = node.value
+            if isinstance(call, ast.Call) and not call.args and all(keyword.arg for keyword in call.keywords):
+                try:
+                    return Card(**{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
+                except (ValueError, TypeError) as error:
+                    raise FormatError(f"CARD of recipe {name!r} is not a literal Card(...): {error}.") from error
+    raise FormatError(f"Recipe {name!r} has no line CARD = Card(...) with literal keyword arguments.")
+
+
+def builder(name: str) -> Builder:
+    """Import a recipe and return its `build` function.
+
+    Args:
+        name: recipe name as `milepost list` prints it.
+
+    Returns:
+        The function; its keyword-only parameters are the recipe's settings.
+
+    Raises:
+        UnknownName: no such recipe.
+    """
+    return cast("Builder", import_module(_module(name)).build)
