@@ -108,8 +108,8 @@ def agreement(
         shapes = ", ".join(str(tuple(item.shape)) for item in (first, second, human, ok))
         raise ShapeError(f"agreement got first, second, human, ok of shapes {shapes}, expected four equal shapes.")
     if not bool(torch.isin(human, torch.tensor([-1, 0, 1], device=human.device)).all()):
-        found = ", ".join(str(int(label)) for label in human.unique())
-        raise ShapeError(f"human holds the labels {found}, expected only 1 (first), -1 (second), 0 (tie).")
+        found = f"from {int(human.min())} to {int(human.max())}"
+        raise ShapeError(f"human holds labels {found}, expected only 1 (first), -1 (second), 0 (tie).")
     said, wanted = preference(first[ok], second[ok]), human[ok]
     pairs = len(wanted)
     commonest = max((int((wanted == label).sum()) for label in (-1, 0, 1)), default=0)
