@@ -1,0 +1,128 @@
+"""What a user chooses for a run. The dataclasses are the configuration: a TOML file, flags and the saved `run.toml` all mirror them.
+
+Imports no torch, so that the command line can show and check settings quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from milepost import checks
+from milepost.errors import SettingError
+
+BUDGET_UNITS = ("tokens", "model_calls", "reward_calls", "steps", "seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings:
+    """Which tasks to train on and to hold out."""
+
+    names: tuple[str, ...] = ("chain_sum",)
+    """reasoning-gym generators, drawn in equal parts."""
+    train: int = 512
+    """Tasks in the training pool."""
+    held_out: int = 128
+    """Tasks for evaluation, from seeds that training never sees."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Generator name to its own reasoning-gym settings, such as {"chain_sum": {"max_terms": 4}}."""
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        checks.not_empty("tasks.names", self.names)
+        checks.at_least("tasks.train", self.train, 1)
+        checks.at_least("tasks.held_out", self.held_out, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """Which language model acts, and how it samples."""
+
+    model: str = "embedded"
+    """"embedded", "smollm2", or a folder that transformers can load."""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 64
+    """Tokens of one answer at most."""
+    lora_rank: int = 0
+    """Rank of LoRA adapters; 0 trains all weights."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        checks.positive("policy.temperature", self.temperature)
+        checks.within("policy.top_p", self.top_p, 1e-6, 1.0)
+        checks.at_least("policy.max_tokens", self.max_tokens, 1)
+        checks.at_least("policy.lora_rank", self.lora_rank, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateSettings:
+    """How long to train, and how the weights are changed."""
+
+    steps: int = 60
+    tasks_per_step: int = 32
+    learning_rate: float = 3e-4
+    minibatches: int = 1
+    """Optimiser steps per batch; each uses an equal share of the batch's tasks."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        checks.at_least("update.steps", self.steps, 0)
+        checks.at_least("update.tasks_per_step", self.tasks_per_step, 1)
+        checks.positive("update.learning_rate", self.learning_rate)
+        checks.at_least("update.minibatches", self.minibatches, 1)
+        checks.positive("update.gradient_clip", self.gradient_clip)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepSettings:
+    """What is evaluated, stored and tolerated along the way."""
+
+    evaluate_every: int = 0
+    """Steps between evaluations; the first and the last state are always evaluated."""
+    checkpoint_every: int = 1
+    """Steps between checkpoints; a killed run loses at most the steps since the last one."""
+    forests: int = 0
+    """Steps whose forests are kept (the latest); 0 keeps all."""
+    max_invalid: float = 0.2
+    """Largest share of failed rewards with which a step still trains; five steps above it in a row stop the run."""
+    workers: int = 1
+    """Threads that sample; what is sampled does not depend on their number."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        checks.at_least("keep.evaluate_every", self.evaluate_every, 0)
+        checks.at_least("keep.checkpoint_every", self.checkpoint_every, 1)
+        checks.at_least("keep.forests", self.forests, 0)
+        checks.within("keep.max_invalid", self.max_invalid, 0.0, 1.0)
+        checks.at_least("keep.workers", self.workers, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything that determines a run, apart from the versions of the software."""
+
+    recipe: str
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The recipe's own settings: keyword arguments of its `build`."""
+    tasks: TaskSettings = field(default_factory=TaskSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    update: UpdateSettings = field(default_factory=UpdateSettings)
+    keep: KeepSettings = field(default_factory=KeepSettings)
+    reward: tuple[str, ...] = ()
+    """Reward functions of the user's own, as "file.py:function" or "module:function"; they take the place of the recipe's."""
+    cost: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Budget by unit, such as {"tokens": 200000}: training stops at the first step boundary at or above it."""
+
+    def __post_init__(self) -> None:
+        """Check the budget's units."""
+        for unit, limit in self.cost.items():
+            checks.one_of("cost unit", unit, BUDGET_UNITS)
+            checks.positive(f"cost {unit}", limit)
+        for entry in self.reward:
+            if ":" not in entry:
+                raise SettingError(f"reward={entry!r} is not allowed: expected file.py:function or module:function.")
