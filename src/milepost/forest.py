@@ -111,8 +111,19 @@ class Forest:
             The longer forest; existing rows keep their numbers.
         """
         below = torch.as_tensor(parent, dtype=torch.int64)
-        loose = Forest(torch.full_like(below, -1)).with_columns(columns or {})
-        return _joined([self, loose], torch.cat((self.parent, below)))
+        return self.graft(below, Forest(torch.full_like(below, -1)).with_columns(columns or {}))
+
+    def graft(self, parent: Tensor, rows: Forest) -> Forest:
+        """Return a forest with the rows of another one added below existing rows; the structure of `rows` is not used.
+
+        Args:
+            parent: existing row (or earlier new row) before each new row, -1 for a new root.
+            rows: the new rows and their columns.
+
+        Returns:
+            The longer forest; existing rows keep their numbers.
+        """
+        return _joined([self, rows], torch.cat((self.parent, parent)))
 
     @staticmethod
     def concatenate(forests: Iterable[Forest]) -> Forest:

@@ -120,14 +120,28 @@ class Policy(Protocol):
         ...
 
 
+class Learner(Policy, Protocol):
+    """A policy whose weights an engine trains."""
+
+    def trainable(self) -> Mapping[str, Tensor]:
+        """Parameters that receive gradients, by name, in a fixed order."""
+        ...
+
+    def advance(self) -> None:
+        """Count one update: `version` rises by one."""
+        ...
+
+    def restore(self, tensors: Mapping[str, Tensor], version: int) -> None:
+        """Load the parameters that `trainable` names, and set `version`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Extension:
     """Answer of `Sampler.ask`: which rows get children and how many each."""
 
     rows: Tensor
     counts: Tensor
-    inserted: Sequence[str | None] | None = None
-    """Text put into the context of the new children before the policy goes on, if any."""
 
 
 class Sampler(Protocol):
@@ -252,6 +266,11 @@ class Drawn:
 
 class TaskChoice(Protocol):
     """Which tasks of the pool to roll out next."""
+
+    @property
+    def scoring(self) -> Sampler | None:
+        """Sampler of the rollouts that `refresh` asks for; None: the job's own."""
+        ...
 
     def init(self, pool: Sequence[Task], key: int) -> State:
         """State before the first draw."""
