@@ -20,7 +20,7 @@ SETS = {"dev": (".[dev]",), "demo": (".[lm,report]",), "bench": (".", *BENCH)}
 HEADERS = {
     "dev": "What `make test`, `make check`, `make docs` and `make evidence` need; holds every line of demo.txt.",
     "demo": "What `make demo` needs.",
-    "bench": "The libraries that `make bench` compares with; they need an older transformers, hence a second environment.",
+    "bench": "The libraries that `make bench` compares with; they need an older transformers: their own environment.",
 }
 NOT_LOCKED = ("milepost", "pip", "wheel")
 
