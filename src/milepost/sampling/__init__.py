@@ -1,0 +1,1 @@
+"""Samplers (which steps to extend) and task choice (which tasks to roll out)."""
