@@ -1,12 +1,13 @@
 """Passes over trees that combine siblings: backup from leaves to roots, and inheritance from ancestors.
 
-A chain of only children needs no level of its own: the recurrence along it is affine and is composed by pointer doubling, so that the
-work is O(n log length) for chains and one grouped reduction per level of *forks* otherwise.
+A chain of only children needs no level of its own: the recurrence along it is affine and is composed by pointer
+doubling, so that the work is O(n log length) for chains and one grouped reduction per level of *forks* otherwise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -36,7 +37,7 @@ def inherit(value: Float[Tensor, " n"], has: Bool[Tensor, " n"], parent: Int[Ten
 
 @dataclass(frozen=True)
 class _Chain:
-    """state_i = gain_i + scale_i * state_{end_i}, where end_i is the fork or leaf that ends the run of only children at i."""
+    """state_i = gain_i + scale_i * state_{end_i}, end_i the fork or leaf that ends the run of only children at i."""
 
     gain: Tensor
     scale: Tensor
@@ -83,7 +84,8 @@ def backup(
     Returns:
         `state` and `step` values, and the rows for which they count; 0 where they do not.
 
-    Source: Bellman's recursion; the mean is the policy's value, the maximum the greedy one, the soft mean that of Diffusion Tree Sampling.
+    Source: Bellman's recursion; the mean is the policy's value, the maximum the greedy one, the soft mean that of
+    Diffusion Tree Sampling.
     """
     count = child_count(parent)
     chain = _compose_chains(reward, discount, parent, ok, count)
@@ -98,7 +100,7 @@ def backup(
         end = chain.end[at]
         counts = good[end] & chain.ok[at] & ok[at]
         value = reward[at] + discount[at] * (chain.gain[at] + chain.scale[at] * state[end])
-        forks, group = parent[at].unique(return_inverse=True)
+        forks, group = cast("tuple[Tensor, Tensor]", torch.unique(parent[at], return_inverse=True))
         state[forks] = reduce(value, group, len(forks), counts)
         good[forks] = torch.zeros_like(forks, dtype=torch.bool).index_put((group[counts],), counts[counts])
     good = good[chain.end] & chain.ok

@@ -1,4 +1,4 @@
-"""Checks of settings, used in `__post_init__` of parts: each returns None or raises a `SettingError` that says how to fix it."""
+"""Checks of settings, used in `__post_init__` of parts: each returns None or raises a `SettingError` with the fix."""
 
 from __future__ import annotations
 

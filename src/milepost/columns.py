@@ -1,7 +1,8 @@
-"""The columns a forest may have: name, kind, type, owner and meaning. Imports no torch, so that files can be read without it.
+"""The columns a forest may have: name, kind, type, owner and meaning. Imports no torch, so that files can be read
+without it.
 
-Kinds: `number` is one value (or one dense array) per step, `text` a string per step, `token` a ragged column below steps that shares
-the token offsets with all other token columns. A family is written with a star: `reward.*`.
+Kinds: `number` is one value (or one dense array) per step, `text` a string per step, `token` a ragged column below
+steps that shares the token offsets with all other token columns. A family is written with a star: `reward.*`.
 """
 
 from __future__ import annotations

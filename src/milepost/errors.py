@@ -1,4 +1,4 @@
-"""The errors milepost raises: each message says what happened, what was received, what was expected and how to fix it."""
+"""The errors milepost raises: a message says what happened, what was received, what was expected, how to fix it."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The data model: a forest of steps, one row per step in creation order, with a `parent` column and typed columns beside it."""
+"""The data model: a forest of steps, one row per step in creation order, a `parent` column and typed columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import pyarrow as pa
 import torch
@@ -25,9 +25,9 @@ Given: TypeAlias = "Tensor | Ragged | pa.Array | Sequence[object]"
 class Forest:
     """A forest of steps. Immutable: every change returns a new forest that shares the untouched columns.
 
-    `parent[i]` is the row of the step before (-1 for a root) and always smaller than i. Numbers are torch tensors with one entry per
-    row, texts are Arrow arrays, and all `tokens.*` columns are flat vectors that share `token_offsets`. A value that is missing is
-    marked in `validity` (see `valid`), never written as 0 or -1.
+    `parent[i]` is the row of the step before (-1 for a root) and always smaller than i. Numbers are torch tensors with
+    one entry per row, texts are Arrow arrays, and all `tokens.*` columns are flat vectors that share `token_offsets`. A
+    value that is missing is marked in `validity` (see `valid`), never written as 0 or -1.
     """
 
     parent: Int[Tensor, " n"]
@@ -63,7 +63,8 @@ class Forest:
         """Return a forest with the given columns added or replaced.
 
         Args:
-            columns: column name to values, one entry per row (for token columns a `Ragged`, or a flat tensor over existing tokens).
+            columns: column name to values, one entry per row (for token columns a `Ragged`, or a flat tensor over
+                existing tokens).
 
         Returns:
             A new forest; columns that are not named are shared with this one.
@@ -78,7 +79,7 @@ class Forest:
             if known.kind == "token" and isinstance(given, Ragged):
                 if offsets is not None and not torch.equal(offsets, given.offsets):
                     raise ShapeError(
-                        f"{name} has other offsets than the token columns present: all tokens.* columns share one layout."
+                        f"{name} has other offsets than the token columns present: all tokens.* columns share one."
                     )
                 given, offsets = given.values, given.offsets
             values[name], valid = conform(name, known, given)
@@ -158,7 +159,8 @@ class Forest:
         if bool(lost.any()):
             row = int(rows[lost][0])
             raise ShapeError(
-                f"select leaves out row {int(self.parent[row])}, the parent of row {row}: pass forest.with_ancestors(rows)."
+                f"select leaves out row {int(self.parent[row])}, the parent of row {row}: "
+                "pass forest.with_ancestors(rows)."
             )
         index, offsets = (None, None) if self.token_offsets is None else gather_index(self.token_offsets, rows)
         columns = {
@@ -247,7 +249,7 @@ class Forest:
         return segments.root_of(self.parent)
 
     def siblings(self) -> Int[Tensor, " n"]:
-        """Group of each row: children of one parent share a group; each root is a group of its own. Ids lie in [0, 2 n)."""
+        """Group of each row, in [0, 2 n): children of one parent share a group, each root is a group of its own."""
         return torch.where(self.parent >= 0, self.parent, len(self) + torch.arange(len(self)))
 
     def path(self, row: int) -> Int[Tensor, " d"]:
@@ -280,7 +282,7 @@ class Forest:
         marked = torch.zeros(len(self), dtype=torch.bool)
         at = torch.as_tensor(rows, dtype=torch.int64)
         while len(at):
-            at = at[~marked[at]].unique()
+            at = cast("Tensor", torch.unique(at[~marked[at]]))
             marked[at] = True
             at = self.parent[at]
             at = at[at >= 0]

@@ -1,4 +1,4 @@
-"""Values of forest columns: conversion to the column's type, joining, taking, and the checks made on construction and on load."""
+"""Values of forest columns: conversion to the column's type, joining, taking, and the checks of construction."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _text(name: str, given: object) -> pa.Array:
             f"Column {name!r} was given {type(given).__name__}, expected a sequence of strings (None where missing)."
         )
     try:
-        return pa.array(given, pa.string())
+        return pa.array(cast("Sequence[object]", given), pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ColumnError(f"Column {name!r} was given values that are not strings: {error}.") from error
 
@@ -92,7 +92,7 @@ def blank(pattern: Values, size: int) -> Values:
 def join(parts: Sequence[Values]) -> Values:
     """Return the values of all parts, one after the other."""
     if isinstance(parts[0], Tensor):
-        return torch.cat(cast("Sequence[Tensor]", parts))
+        return torch.cat(cast("list[Tensor]", list(parts)))
     return pa.concat_arrays(cast("Sequence[pa.Array]", parts))
 
 

@@ -1,8 +1,8 @@
 """Randomness from keys: a draw depends on (root seed, purpose, step identity) and on nothing else.
 
-A key is a signed 64-bit integer, so that it is a column of a forest. `fold` derives a child key from a key and names or numbers
-with BLAKE2b; `generator` opens the counter-based Philox stream of a key. No stream is shared, hence the order of work, the batch and
-the number of workers cannot change a trajectory.
+A key is a signed 64-bit integer, so that it is a column of a forest. `fold` derives a child key from a key and names or
+numbers with BLAKE2b; `generator` opens the counter-based Philox stream of a key. No stream is shared, hence the order
+of work, the batch and the number of workers cannot change a trajectory.
 """
 
 from __future__ import annotations

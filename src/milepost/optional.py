@@ -27,5 +27,6 @@ def load(module: str, *, extra: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or module
         raise MissingExtra(
-            f"{purpose} needs the package {missing!r}, which is not installed. Install it with: pip install 'milepost[{extra}]'"
+            f"{purpose} needs the package {missing!r}, which is not installed. "
+            f"Install it with: pip install 'milepost[{extra}]'"
         ) from error

@@ -1,4 +1,5 @@
-"""Protocols of the parts and the named records they exchange. A part is a frozen keyword-only dataclass that implements one of them.
+"""Protocols of the parts and the named records they exchange. A part is a frozen keyword-only dataclass that implements
+one of them.
 
 Imports no torch at run time, so that recipes can be listed without it.
 """
@@ -22,7 +23,7 @@ State: TypeAlias = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Something to do: a stable id, the JSON record that is enough to start and to score it, and the family it belongs to."""
+    """Something to do: a stable id, the JSON record that is enough to start and to score it, and its family."""
 
     id: str
     """Content-stable, such as "chain_sum:1000017"."""
@@ -54,7 +55,7 @@ class Action:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Answer of `Environment.reset`: the first observation, and the state from which steps can be taken any number of times."""
+    """Answer of `Environment.reset`: the first observation, and the state from which steps can be taken, many times."""
 
     observation: Observation
     state: State
@@ -75,7 +76,7 @@ class Transition:
 
 
 class Environment(Protocol):
-    """What answers an action. Steps are functions of an explicit state, so that any step can be branched from, any number of times."""
+    """What answers an action. Steps are functions of an explicit state: any step can be branched from, many times."""
 
     def reset(self, task: Task, key: int) -> Start:
         """Begin a task; all randomness comes from `key`."""
@@ -105,7 +106,10 @@ class Policy(Protocol):
         ...
 
     def encode(self, observations: Sequence[Observation], *, start: bool) -> Mapping[str, Given]:
-        """Columns for what the environment said: at the start of a task, or after a step (token columns are then added to that step's)."""
+        """Columns for what the environment said: at the start of a task, or after a step.
+
+        After a step, the token columns are added to those of that step.
+        """
         ...
 
     def propose(self, forest: Forest, rows: Tensor, keys: Tensor) -> Proposals:
@@ -115,7 +119,8 @@ class Policy(Protocol):
     def log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
         """Log-probability of what is stored in `rows`, differentiable.
 
-        One value per token of these rows, in order, 0 where the policy did not choose the token; without tokens one value per row.
+        One value per token of these rows, in order, 0 where the policy did not choose the token; without tokens one
+        value per row.
         """
         ...
 
@@ -145,7 +150,7 @@ class Extension:
 
 
 class Sampler(Protocol):
-    """Strategy on the frontier; it never knows the domain. `ask` may be called when every earlier extension was told."""
+    """Strategy on the frontier, ignorant of the domain. `ask` may be called when every earlier extension was told."""
 
     def init(self, forest: Forest, key: int) -> State:
         """State for a forest that holds roots only."""
@@ -245,8 +250,8 @@ class Objective(Protocol):
     def __call__(self, forest: Forest, log_prob: Tensor, reference: Tensor | None = None) -> Loss:
         """Loss of the forest's steps.
 
-        `log_prob` has one value per token of the forest (per row where there are no tokens), `reference` the same under the
-        reference policy; it is given when the objective's `needs_reference` is true.
+        `log_prob` has one value per token of the forest (per row where there are no tokens), `reference` the same under
+        the reference policy; it is given when the objective's `needs_reference` is true.
         """
         ...
 

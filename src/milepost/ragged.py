@@ -14,7 +14,7 @@ from milepost.errors import ShapeError
 
 @dataclass(frozen=True)
 class Ragged:
-    """Row i holds `values[offsets[i]:offsets[i + 1]]`; `offsets` has one entry more than there are rows and never falls."""
+    """Row i holds `values[offsets[i]:offsets[i + 1]]`; `offsets` never falls and has one entry more than rows."""
 
     values: Tensor
     offsets: Int[Tensor, " m"]
@@ -24,11 +24,13 @@ class Ragged:
         offsets = self.offsets
         if offsets.dtype != torch.int64 or offsets.dim() != 1 or len(offsets) == 0:
             raise ShapeError(
-                f"offsets have type {offsets.dtype} and shape {tuple(offsets.shape)}, expected int64 and at least one entry."
+                f"offsets have type {offsets.dtype} and shape {tuple(offsets.shape)}, "
+                "expected int64 and at least one entry."
             )
         if int(offsets[0]) != 0 or int(offsets[-1]) != len(self.values) or bool((offsets[1:] < offsets[:-1]).any()):
             raise ShapeError(
-                f"offsets must start at 0, never fall and end at {len(self.values)}, received {offsets[:4].tolist()} ... {offsets[-1:].tolist()}."
+                f"offsets must start at 0, never fall and end at {len(self.values)}, "
+                f"received {offsets[:4].tolist()} ... {offsets[-1:].tolist()}."
             )
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Cards and recipes: a recipe is one file that composes parts into a job; its `CARD` is a literal that is read without importing it."""
+"""Cards and recipes: a recipe is one file that composes parts into a job; its literal `CARD` is read without import."""
 
 from __future__ import annotations
 

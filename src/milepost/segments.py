@@ -1,4 +1,5 @@
-"""Sums, means, spreads and ranks over groups, and passes over trees. Every reduction takes `ok`: rows that are not ok may hold NaN.
+"""Sums, means, spreads and ranks over groups, and passes over trees. Every reduction takes `ok`: rows that are not ok
+may hold NaN.
 
 A group is a set of rows with the same integer id in [0, groups). Groups are never assumed contiguous or of equal size.
 A tree is a `parent` vector (own row number of the step before, -1 for a root, always smaller than the own row number).
@@ -145,7 +146,7 @@ def group_mean(
 def group_centre(
     value: Float[Tensor, " n"], group: Int[Tensor, " n"], groups: int, ok: Bool[Tensor, " n"]
 ) -> Float[Tensor, " n"]:
-    """Each ok row less the mean of its group; rows of a constant group, lone rows and rows that are not ok are exactly 0.
+    """Each ok row less the mean of its group; exactly 0 in a constant group, for a lone row and where not ok.
 
         centre_i = value_i - mean_{group_i}
 
@@ -260,7 +261,10 @@ def group_softmax(
 
 
 def group_rank(
-    value: Float[Tensor, " n"], group: Int[Tensor, " n"], groups: int, ok: Bool[Tensor, " n"]
+    value: Float[Tensor, " n"],
+    group: Int[Tensor, " n"],
+    groups: int,  # noqa: ARG001  (all reductions share one signature)
+    ok: Bool[Tensor, " n"],
 ) -> Float[Tensor, " n"]:
     """Rank of each ok row in its group, smallest first; ties share the mean of their ranks.
 
@@ -295,7 +299,7 @@ def group_rank(
 
 @dataclass(frozen=True)
 class Backup:
-    """Values backed up a tree: `state` of the state a row arrived at, `step` of the step into it, and which of them count."""
+    """Values backed up a tree: `state` of the state arrived at, `step` of the step into it, and which of them count."""
 
     state: Float[Tensor, " n"]
     step: Float[Tensor, " n"]
