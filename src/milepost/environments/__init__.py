@@ -1,0 +1,1 @@
+"""Environments: what answers an action, and the tasks they offer."""
