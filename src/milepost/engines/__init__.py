@@ -1,1 +1,1 @@
-"""Engines: what runs a recipe. `local` is one process with torch; others put the same parts into trainers that exist."""
+"""Engines run recipes: `local` is one process with torch; others put the same parts into existing trainers."""

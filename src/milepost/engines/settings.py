@@ -1,4 +1,4 @@
-"""What a user chooses for a run. The dataclasses are the configuration: a TOML file, flags and the saved `run.toml` all mirror them.
+"""What a user chooses for a run. The dataclasses are the configuration: TOML files, flags and `run.toml` mirror them.
 
 Imports no torch, so that the command line can show and check settings quickly.
 """
@@ -114,7 +114,7 @@ class RunSettings:
     update: UpdateSettings = field(default_factory=UpdateSettings)
     keep: KeepSettings = field(default_factory=KeepSettings)
     reward: tuple[str, ...] = ()
-    """Reward functions of the user's own, as "file.py:function" or "module:function"; they take the place of the recipe's."""
+    """Reward functions of the user's own, as "file.py:function" or "module:function", in place of the recipe's."""
     cost: Mapping[str, float] = field(default_factory=dict[str, float])
     """Budget by unit, such as {"tokens": 200000}: training stops at the first step boundary at or above it."""
 

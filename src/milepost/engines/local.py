@@ -1,0 +1,374 @@
+"""The local engine: one process that grows, scores, credits and updates, and can be killed at any moment."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from milepost import keys, state, storage
+from milepost.engines import build, checkpoint, evaluate, measure, plan, toml_file
+from milepost.engines.events import Evaluation, Event, OnEvent, Outcome
+from milepost.engines.journal import Journal, mirrors
+from milepost.engines.settings import RunSettings
+from milepost.engines.update import Updater, optimiser_for, optimiser_state, restore_optimiser
+from milepost.errors import MilepostError, ResumeError
+from milepost.forest import Forest
+from milepost.part import Sampler, State, StatefulCredit
+from milepost.rewards import combine, guard
+from milepost.sampling import dynamic
+from milepost.sampling.frontier import Draw, grow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOO_MANY_FAILURES_IN_A_ROW = 5
+
+
+def run(settings: RunSettings, out: Path, *, on_event: OnEvent, track: Sequence[str] = ()) -> Outcome:
+    """Start a run and see it through.
+
+    Args:
+        settings: what to do.
+        out: a folder that does not exist yet, or is empty.
+        on_event: told of everything that happens.
+        track: trackers that mirror the metrics, see `journal.mirrors`.
+
+    Returns:
+        Success before and after on held-out tasks, and what it cost.
+
+    Raises:
+        ResumeError: `out` holds a run already.
+        MilepostError: too many rewards failed, five steps in a row.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ResumeError(f"{out} is not empty: continue it with `milepost resume {out}`, or choose another --out.")
+    world = build.world(settings)
+    out.mkdir(parents=True, exist_ok=True)
+    toml_file.write(out / "run.toml", settings)
+    plan.write(out, plan.manifest(settings, [*world.train, *world.held_out]))
+    return _Loop.begin(world, settings, out, on_event, track).finish()
+
+
+def resume(out: Path, *, on_event: OnEvent, accept_change: bool = False, track: Sequence[str] = ()) -> Outcome:
+    """Continue a run that was stopped or killed; the result is the same, to the byte, as if it had not been.
+
+    Args:
+        out: the run's folder.
+        on_event: told of everything that happens.
+        accept_change: continue even though settings, data, rewards, code or versions changed; the result may then differ.
+        track: trackers that mirror the metrics.
+
+    Returns:
+        As `run`.
+
+    Raises:
+        ResumeError: not a run, or something changed and `accept_change` is false.
+    """
+    stored = plan.read(out)
+    settings = toml_file.read(out / "run.toml")
+    world = build.world(settings)
+    changed = plan.differences(stored, plan.manifest(settings, [*world.train, *world.held_out]))
+    if changed and not accept_change:
+        raise ResumeError(
+            f"{out} cannot be continued to the byte: {'; '.join(changed)}. Put it back as it was, or continue all the same "
+            f"with `milepost resume {out} --accept-change`."
+        )
+    loop = _Loop.begin(world, settings, out, on_event, track)
+    if (out / checkpoint.NAME).is_file():
+        loop.restore(checkpoint.read(out))
+    else:
+        loop.journal.cut({})
+    return loop.finish()
+
+
+@dataclass(kw_only=True)
+class _Loop:
+    """A run in progress: parts, their states, and how far it is."""
+
+    world: build.World
+    settings: RunSettings
+    folder: Path
+    on_event: OnEvent
+    journal: Journal
+    updater: Updater
+    choice_state: State
+    credit_state: State
+    key: int
+    step: int = 0
+    failed_in_a_row: int = 0
+    cost: dict[str, float] = field(default_factory=dict[str, float])
+    evaluations: list[Evaluation] = field(default_factory=list[Evaluation])
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @staticmethod
+    def begin(world: build.World, settings: RunSettings, out: Path, on_event: OnEvent, track: Sequence[str]) -> _Loop:
+        key = keys.root(settings.seed)
+        job, policy = world.job, world.policy
+        credit = job.credit
+        return _Loop(
+            world=world,
+            settings=settings,
+            folder=out,
+            on_event=on_event,
+            journal=Journal(folder=out, mirrors=mirrors(track, out)),
+            updater=Updater(
+                policy=policy,
+                objective=job.objective,
+                optimiser=optimiser_for(policy, settings.update),
+                settings=settings.update,
+                reference=world.reference,
+            ),
+            choice_state=job.choice.init(world.train, keys.fold(key, "choice")),
+            credit_state=credit.init() if isinstance(credit, StatefulCredit) else None,
+            key=key,
+        )
+
+    # ---- the loop ----
+
+    def finish(self) -> Outcome:
+        """Do the steps that are left."""
+        steps = self.settings.update.steps
+        self._tell("start", {"cost/" + unit: value for unit, value in self.cost.items()})
+        if not self.evaluations:
+            self._evaluate()
+            self._checkpoint()
+        stopped = "finished"
+        while self.step < steps:
+            if self._spent():
+                stopped = "budget"
+                break
+            self._one()
+            every = self.settings.keep.evaluate_every
+            last = self.step == steps or self._spent()
+            if last or (every and self.step % every == 0):
+                self._evaluate()
+            if last or self.step % self.settings.keep.checkpoint_every == 0:
+                self._checkpoint()
+        return self._outcome(stopped)
+
+    def _one(self) -> None:
+        self.seconds = {}
+        self._refresh()
+        batch_key = keys.fold(self.key, "rollout", self.step)
+        with self._timed("grow"):
+            forest, alive = self._batch(batch_key)
+        with self._timed("credit"):
+            forest = self._credit(forest)
+        numbers = {**measure.answers(forest), **measure.groups(forest), **measure.rewards(forest, self._reward_names())}
+        numbers["choice/kept_groups"] = float(len(alive))
+        with self._timed("update"):
+            numbers |= self._update(forest, alive, numbers)
+        storage.write(forest, self._forest_folder(self.step))
+        self.step += 1
+        numbers |= {f"cost/{unit}": value for unit, value in self.cost.items()}
+        self.journal.write("metrics.jsonl", {"step": self.step, **numbers})
+        self.journal.write("timings.jsonl", {"step": self.step, **self.seconds})
+        self.journal.mirror(numbers, self.step)
+        self._tell("update", {**numbers, "seconds": sum(self.seconds.values())})
+
+    def _refresh(self) -> None:
+        """Rollouts that the choice of tasks asks for; their cost counts."""
+        choice = self.world.job.choice
+        wanted = choice.refresh(self.choice_state)
+        if wanted is None:
+            return
+        with self._timed("refresh"):
+            forest = self._rollout(wanted, keys.fold(self.key, "refresh", self.step), choice.scoring, {})
+            self.choice_state = choice.update(self.choice_state, forest, scoring=True)
+        self._tell("refresh", measure.rewards(forest, self._reward_names()))
+
+    def _batch(self, key: int) -> tuple[Forest, Tensor]:
+        """A scored batch and its roots that train: all, or with dynamic sampling those whose group is alive."""
+        job, wanted = self.world.job, self.settings.update.tasks_per_step
+        drawn_before: dict[str, int] = {}
+        forest = self._drawn(wanted, key, drawn_before)
+        for _ in range(job.resample_rounds):
+            missing = wanted - len(dynamic.alive(forest))
+            if missing <= 0:
+                break
+            forest = Forest.concatenate([forest, self._drawn(missing, key, drawn_before)])
+        if job.resample_rounds == 0:
+            return forest, forest.roots()
+        return forest, dynamic.alive(forest)[:wanted]
+
+    def _drawn(self, count: int, key: int, drawn_before: dict[str, int]) -> Forest:
+        choice = self.world.job.choice
+        drawn = choice.draw(self.choice_state, count)
+        forest = self._rollout(drawn.tasks, key, None, drawn_before)
+        self.choice_state = choice.update(drawn.state, forest, scoring=False)
+        return forest
+
+    def _rollout(self, tasks: Tensor, key: int, sampler: Sampler | None, drawn_before: dict[str, int]) -> Forest:
+        draws: list[Draw] = []
+        for position in tasks.tolist():
+            task = self.world.train[position]
+            number = drawn_before.get(task.id, 0)
+            drawn_before[task.id] = number + 1
+            draws.append(Draw(task=task, number=number))
+        forest = grow(
+            draws,
+            policy=self.world.policy,
+            environment=self.world.environment,
+            sampler=sampler or self.world.job.sampler,
+            key=key,
+            workers=self.settings.keep.workers,
+        )
+        forest = self._score(forest)
+        for unit, value in measure.cost(forest).items():
+            self.cost[unit] = self.cost.get(unit, 0.0) + value
+        return forest
+
+    def _score(self, forest: Forest) -> Forest:
+        job = self.world.job
+        leaves, every = forest.leaves(), (forest.parent >= 0).nonzero().squeeze(1)
+        for reward in job.rewards:
+            forest = guard.score(reward, forest, leaves if reward.when == "leaf" else every)
+        return combine.total(forest, [reward.name for reward in job.rewards], list(job.weights))
+
+    def _credit(self, forest: Forest) -> Forest:
+        credit = self.world.job.credit
+        if isinstance(credit, StatefulCredit):
+            forest, self.credit_state = credit.apply(forest, self.credit_state)
+            return forest
+        return credit(forest)
+
+    def _update(self, forest: Forest, alive: Tensor, numbers: dict[str, float]) -> dict[str, float]:
+        leaves = forest.leaves()
+        failed = 1 - float(forest["ok.total"][leaves].double().mean())
+        limit = self.settings.keep.max_invalid
+        if failed > limit:
+            self.failed_in_a_row += 1
+            self._tell(
+                "warning",
+                numbers,
+                f"{failed:.0%} of the rewards failed, more than max_invalid={limit:.0%}: step skipped",
+            )
+            if self.failed_in_a_row >= TOO_MANY_FAILURES_IN_A_ROW:
+                raise MilepostError(self._why_stopped(forest, failed))
+            return {"update/skipped": 1.0}
+        self.failed_in_a_row = 0
+        if len(alive) == 0:
+            return {"update/skipped": 1.0}
+        kept = torch.isin(forest.root_of(), alive).nonzero().squeeze(1)
+        batch = forest if len(kept) == len(forest) else forest.select(kept)
+        found = self.updater(batch, keys.fold(self.key, "update", self.step))
+        return {**found, "update/skipped": 0.0}
+
+    def _why_stopped(self, forest: Forest, failed: float) -> str:
+        reasons = [text for text in forest.text("reason.total") if text]
+        return (
+            f"{failed:.0%} of the rewards failed in {TOO_MANY_FAILURES_IN_A_ROW} steps in a row, the last with: "
+            f"{max(set(reasons), key=reasons.count)!r}. Mend the reward, then `milepost resume {self.folder}`."
+        )
+
+    # ---- keeping and reporting ----
+
+    def _evaluate(self) -> None:
+        evaluator = evaluate.Evaluator(
+            policy=self.world.policy,
+            environment=self.world.environment,
+            tasks=self.world.held_out,
+            rewards=self.world.job.rewards,
+            key=self.key,
+            workers=self.settings.keep.workers,
+        )
+        forest = evaluator.grow()
+        storage.write(forest, evaluate.stored(self.folder, self.step))
+        found = evaluate.summarise(forest, self.step, self._reward_names(total=False))
+        self.evaluations.append(found)
+        self.journal.write("evaluation.jsonl", asdict(found))
+        self._tell(
+            "evaluate", {"evaluate/success": found.success, "evaluate/low": found.low, "evaluate/high": found.high}
+        )
+
+    def _checkpoint(self) -> None:
+        weights = {f"weights/{name}": value.detach() for name, value in self.world.policy.trainable().items()}
+        moments = optimiser_state(self.updater.optimiser, list(self.world.policy.trainable()))
+        choice = state.dump(self.choice_state)
+        credit = state.dump(self.credit_state)
+        tensors = {**weights, **{f"optimiser/{name}": value for name, value in moments.items()}}
+        tensors |= {f"choice/{name}": value for name, value in choice.tensors.items()}
+        tensors |= {f"credit/{name}": value for name, value in credit.tensors.items()}
+        record: dict[str, Any] = {
+            "step": self.step,
+            "version": self.world.policy.version,
+            "failed_in_a_row": self.failed_in_a_row,
+            "cost": self.cost,
+            "choice": choice.record,
+            "credit": credit.record,
+            "evaluations": [asdict(found) for found in self.evaluations],
+            "lengths": self.journal.lengths(),
+        }
+        checkpoint.write(self.folder, checkpoint.Checkpoint(tensors=tensors, record=record))
+        self._prune()
+        self._tell("checkpoint", {})
+
+    def restore(self, found: checkpoint.Checkpoint) -> None:
+        """Put back what `_checkpoint` kept."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {n.removeprefix(prefix): t for n, t in found.tensors.items() if n.startswith(prefix)}
+
+        record = found.record
+        self.world.policy.restore(part("weights/"), int(record["version"]))
+        restore_optimiser(self.updater.optimiser, list(self.world.policy.trainable()), part("optimiser/"))
+        self.choice_state = state.load(type(self.choice_state), state.Dumped(part("choice/"), record["choice"]))
+        self.credit_state = state.load(type(self.credit_state), state.Dumped(part("credit/"), record["credit"]))
+        self.step = int(record["step"])
+        self.failed_in_a_row = int(record["failed_in_a_row"])
+        self.cost = {unit: float(value) for unit, value in record["cost"].items()}
+        self.evaluations = [Evaluation(**one) for one in record["evaluations"]]
+        self.journal.cut(record["lengths"])
+
+    def _prune(self) -> None:
+        keep = self.settings.keep.forests
+        if keep:
+            for step in range(self.step - keep - self.settings.keep.checkpoint_every, self.step - keep):
+                shutil.rmtree(self._forest_folder(step), ignore_errors=True)
+
+    def _outcome(self, stopped: str) -> Outcome:
+        first, last = self.evaluations[0], self.evaluations[-1]
+        change = evaluate.gain(self.folder, first.step, last.step)
+        for message in self.journal.broken:
+            self._tell("warning", {}, f"a tracker stopped: {message}")
+        outcome = Outcome(
+            folder=self.folder,
+            steps_done=self.step,
+            first=first,
+            last=last,
+            gain=change.estimate,
+            gain_low=change.low,
+            gain_high=change.high,
+            cost=dict(self.cost),
+            stopped=stopped,
+        )
+        self._tell("done", {"evaluate/gain": change.estimate})
+        return outcome
+
+    def _spent(self) -> bool:
+        return any(self.cost.get(unit, 0.0) >= limit for unit, limit in self.settings.cost.items())
+
+    def _reward_names(self, *, total: bool = True) -> tuple[str, ...]:
+        names = tuple(reward.name for reward in self.world.job.rewards)
+        return (*names, "total") if total else names
+
+    def _forest_folder(self, step: int) -> Path:
+        return self.folder / "forests" / f"step-{step + 1:06d}"
+
+    def _tell(self, stage: str, numbers: dict[str, float], message: str = "") -> None:
+        steps = self.settings.update.steps
+        self.on_event(Event(stage=stage, step=self.step, steps=steps, numbers=numbers, message=message))
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started

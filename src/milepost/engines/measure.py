@@ -1,0 +1,96 @@
+"""Numbers that describe a batch: rewards by name, failures, dead groups, lengths, ends, cost."""
+
+from __future__ import annotations
+
+import torch
+
+from milepost import segments
+from milepost.columns import End
+from milepost.forest import Forest
+
+COST = ("tokens", "model_calls", "reward_calls", "environment_steps")
+"""Units of cost that a forest's rows carry."""
+
+
+def rewards(forest: Forest, names: tuple[str, ...]) -> dict[str, float]:
+    """Mean, spread and failures of every reward over the leaves.
+
+    Args:
+        forest: a scored batch.
+        names: names of the rewards.
+
+    Returns:
+        `reward/<name>_mean`, `reward/<name>_std` (population; both absent when nothing counts) and `reward/<name>_failed`
+        (share of leaves without a reward).
+    """
+    leaves = forest.leaves()
+    found: dict[str, float] = {}
+    for name in names:
+        ok = forest[f"ok.{name}"][leaves]
+        value = forest[f"reward.{name}"][leaves][ok].double()
+        found[f"reward/{name}_failed"] = 1 - float(ok.double().mean())
+        if len(value):
+            found[f"reward/{name}_mean"] = float(value.mean())
+            found[f"reward/{name}_std"] = float(value.std(correction=0))
+    return found
+
+
+def groups(forest: Forest) -> dict[str, float]:
+    """How many groups of siblings carry a signal.
+
+    Args:
+        forest: a scored batch with `reward.total` on its leaves.
+
+    Returns:
+        `credit/groups`, `credit/dead_groups` (share whose ok rewards are all equal) and `credit/lone_rows` (leaves that count
+        and have no sibling that does).
+    """
+    leaves = forest.leaves()
+    group = forest.siblings()[leaves]
+    value, ok = forest["reward.total"][leaves], forest["ok.total"][leaves]
+    size = 2 * len(forest)
+    count = segments.group_count(group, size, ok)
+    spread = segments.group_max(value, group, size, ok) > segments.group_min(value, group, size, ok)
+    real = count > 1
+    total = int(real.sum())
+    return {
+        "credit/groups": float(total),
+        "credit/dead_groups": 1 - float((spread & real).sum()) / total if total else 1.0,
+        "credit/lone_rows": float((count == 1).sum()),
+    }
+
+
+def answers(forest: Forest) -> dict[str, float]:
+    """Length and end of the trajectories.
+
+    Args:
+        forest: a batch.
+
+    Returns:
+        `grow/tokens_mean` (policy tokens of a step, where there are tokens) and `grow/truncated` (share of leaves that a
+        limit ended).
+    """
+    leaves = forest.leaves()
+    end = forest["end"][leaves]
+    limits = torch.tensor([End.TURN_LIMIT, End.TOKEN_LIMIT, End.BUDGET, End.TIME_LIMIT], dtype=end.dtype)
+    found = {"grow/truncated": float(torch.isin(end, limits).double().mean())}
+    if forest.token_offsets is not None:
+        found["grow/tokens_mean"] = float(forest.token_offsets.diff()[leaves].double().mean())
+    return found
+
+
+def cost(forest: Forest) -> dict[str, float]:
+    """What a forest cost, by unit.
+
+    Args:
+        forest: a batch.
+
+    Returns:
+        One sum per unit of `COST` that the forest has a column for; missing entries cost nothing.
+    """
+    found: dict[str, float] = {}
+    for unit in COST:
+        name = f"cost.{unit}"
+        if name in forest:
+            found[unit] = float(forest[name].where(forest.valid(name), 0).sum())
+    return found

@@ -1,0 +1,185 @@
+"""One update of the weights: log-probabilities, objective, gradients, optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from milepost import keys
+from milepost.engines.settings import UpdateSettings
+from milepost.forest import Forest
+from milepost.part import Learner, Objective, Policy
+
+TOKENS_AT_ONCE = 32_768
+"""Tokens whose graph is held in memory together; a larger batch is differentiated in pieces, with the same gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updater:
+    """What changes the weights of a policy."""
+
+    policy: Learner
+    objective: Objective
+    optimiser: torch.optim.Optimizer
+    settings: UpdateSettings
+    reference: Policy | None
+    tokens_at_once: int = TOKENS_AT_ONCE
+
+    def __call__(self, forest: Forest, key: int) -> dict[str, float]:
+        """Take the optimiser steps of one batch.
+
+        Args:
+            forest: a batch with `advantage`.
+            key: decides which tasks share a minibatch.
+
+        Returns:
+            Metrics, the mean over minibatches.
+        """
+        found = [self._step(forest.select(rows)) for rows in minibatches(forest, self.settings.minibatches, key)]
+        self.policy.advance()
+        return {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+
+    def _step(self, forest: Forest) -> dict[str, float]:
+        self.optimiser.zero_grad(set_to_none=True)
+        metrics = self._differentiate(forest)
+        weights = list(self.policy.trainable().values())
+        norm = torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
+        self.optimiser.step()
+        return {**metrics, "update/gradient_norm": float(norm)}
+
+    def _differentiate(self, forest: Forest) -> dict[str, float]:
+        every = torch.arange(len(forest))
+        reference = None if self.reference is None else _frozen(self.reference, forest, every)
+        pieces = _pieces(forest, self.tokens_at_once)
+        if len(pieces) == 1:
+            found = self.objective(forest, self.policy.log_prob(forest, every), reference)
+            found.loss.backward()
+            return dict(found.metrics)
+        return self._differentiate_in_pieces(forest, pieces, reference)
+
+    def _differentiate_in_pieces(
+        self, forest: Forest, pieces: Sequence[Tensor], reference: Tensor | None
+    ) -> dict[str, float]:
+        """Same gradient with less memory: first d loss / d log-probabilities, then one piece of the graph at a time."""
+        with torch.no_grad():
+            whole = _scatter(forest, pieces, [self.policy.log_prob(forest, rows) for rows in pieces])
+        leaf = whole.requires_grad_()
+        found = self.objective(forest, leaf, reference)
+        (slope,) = torch.autograd.grad(found.loss, leaf)
+        for rows in pieces:
+            self.policy.log_prob(forest, rows).backward(slope[entries(forest, rows)])
+        return dict(found.metrics)
+
+
+def _frozen(policy: Policy, forest: Forest, rows: Tensor) -> Tensor:
+    with torch.no_grad():
+        return policy.log_prob(forest, rows)
+
+
+def entries(forest: Forest, rows: Tensor) -> Tensor:
+    """Positions, in a vector with one value per token of the forest, of the tokens of the given rows.
+
+    Args:
+        forest: with tokens, or without: then one value per row is meant.
+        rows: rising row numbers.
+
+    Returns:
+        int64 positions, in order.
+    """
+    if forest.token_offsets is None:
+        return rows
+    marked = torch.zeros(len(forest), dtype=torch.bool).index_fill(0, rows, True)
+    return marked[forest.token_row].nonzero().squeeze(1)
+
+
+def _scatter(forest: Forest, pieces: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+    size = len(forest) if forest.token_offsets is None else int(forest.token_offsets[-1])
+    whole = values[0].new_zeros(size)
+    for rows, value in zip(pieces, values, strict=True):
+        whole[entries(forest, rows)] = value
+    return whole
+
+
+def _pieces(forest: Forest, tokens_at_once: int) -> list[Tensor]:
+    """Whole trees, as many together as hold at most `tokens_at_once` tokens."""
+    every = torch.arange(len(forest))
+    if forest.token_offsets is None or int(forest.token_offsets[-1]) <= tokens_at_once:
+        return [every]
+    root = forest.root_of()
+    size = torch.zeros(len(forest), dtype=torch.int64).index_add_(0, root, forest.token_offsets.diff())[forest.roots()]
+    piece, held, of_root = 0, 0, torch.zeros(len(forest), dtype=torch.int64)
+    for row, tokens in zip(forest.roots().tolist(), size.tolist(), strict=True):
+        if held and held + tokens > tokens_at_once:
+            piece, held = piece + 1, 0
+        held, of_root[row] = held + tokens, piece
+    return [every[of_root[root] == number] for number in range(piece + 1)]
+
+
+def minibatches(forest: Forest, count: int, key: int) -> list[Tensor]:
+    """Split a batch into minibatches of whole trees.
+
+    Args:
+        forest: the batch.
+        count: minibatches wanted; never more than there are trees.
+        key: decides which trees go together.
+
+    Returns:
+        Rising row numbers of each minibatch.
+    """
+    roots = forest.roots()
+    shares = min(count, len(roots))
+    if shares <= 1:
+        return [torch.arange(len(forest))]
+    order = torch.from_numpy(keys.generator(keys.fold(key, "minibatches")).permutation(len(roots)))
+    share = torch.zeros(len(forest), dtype=torch.int64)
+    share[roots[order]] = torch.arange(len(roots)) % shares
+    return [(share[forest.root_of()] == number).nonzero().squeeze(1) for number in range(shares)]
+
+
+def optimiser_for(policy: Learner, settings: UpdateSettings) -> torch.optim.Optimizer:
+    """Adam over the policy's trainable parameters, without weight decay.
+
+    Args:
+        policy: what is trained.
+        settings: holds the learning rate.
+
+    Returns:
+        The optimiser.
+
+    Source: Kingma and Ba 2015; betas 0.9 and 0.999, epsilon 1e-8.
+    """
+    return torch.optim.Adam(list(policy.trainable().values()), lr=settings.learning_rate)
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer, names: Sequence[str]) -> dict[str, Tensor]:
+    """State of an optimiser as named tensors.
+
+    Args:
+        optimiser: as made by `optimiser_for`.
+        names: names of its parameters, in order.
+
+    Returns:
+        Tensors named "<parameter>/<quantity>"; empty before the first step.
+    """
+    state = optimiser.state_dict()["state"]
+    return {f"{names[index]}/{kind}": value for index, kinds in state.items() for kind, value in kinds.items()}
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, names: Sequence[str], tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimiser_state` returned.
+
+    Args:
+        optimiser: a new one over the same parameters.
+        names: names of its parameters, in order.
+        tensors: what `optimiser_state` returned.
+    """
+    state: dict[int, dict[str, Tensor]] = {}
+    place = {name: index for index, name in enumerate(names)}
+    for label, value in tensors.items():
+        name, _, kind = label.rpartition("/")
+        state.setdefault(place[name], {})[kind] = value
+    whole = optimiser.state_dict()
+    optimiser.load_state_dict({**whole, "state": state})
