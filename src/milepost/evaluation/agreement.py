@@ -11,18 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from milepost.errors import ShapeError
-
-Z_95 = 1.959963984540054
-"""Normal quantile of a two-sided interval that holds with 95 %."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A share with its 95 % Wilson interval; all three are NaN when nothing counts."""
-
-    share: float
-    low: float
-    high: float
+from milepost.evaluation.intervals import Interval, wilson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,33 +28,6 @@ class Agreement:
     """Pairs that count in which the metric prefers neither."""
     constant: float
     """Agreement of the best metric that always says the same: the floor that any metric must beat."""
-
-
-def wilson(successes: int, trials: int) -> Interval:
-    """Share of successes with its 95 % Wilson score interval.
-
-        centre = (s + z^2/2) / (n + z^2),   half = z sqrt(s (n - s) / n + z^2 / 4) / (n + z^2)
-
-    Args:
-        successes: s, at least 0.
-        trials: n, at least s.
-
-    Returns:
-        The share and an interval inside [0, 1].
-
-    Raises:
-        ShapeError: not 0 <= successes <= trials.
-
-    Source: Wilson 1927.   Limits: n = 0 gives NaN.
-    """
-    if not 0 <= successes <= trials:
-        raise ShapeError(f"wilson got {successes} successes of {trials} trials, expected 0 <= successes <= trials.")
-    if trials == 0:
-        return Interval(share=math.nan, low=math.nan, high=math.nan)
-    square = Z_95 * Z_95
-    centre = (successes + square / 2) / (trials + square)
-    spread = Z_95 * math.sqrt(successes * (trials - successes) / trials + square / 4) / (trials + square)
-    return Interval(share=successes / trials, low=max(0.0, centre - spread), high=min(1.0, centre + spread))
 
 
 def preference(first: Float[Tensor, " n"], second: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
