@@ -63,7 +63,7 @@ def resume(out: Path, *, on_event: OnEvent, accept_change: bool = False, track: 
     Args:
         out: the run's folder.
         on_event: told of everything that happens.
-        accept_change: continue even though settings, data, rewards, code or versions changed; the result may then differ.
+        accept_change: continue though settings, data, rewards, code or versions changed; the result may then differ.
         track: trackers that mirror the metrics.
 
     Returns:
@@ -78,8 +78,8 @@ def resume(out: Path, *, on_event: OnEvent, accept_change: bool = False, track: 
     changed = plan.differences(stored, plan.manifest(settings, [*world.train, *world.held_out]))
     if changed and not accept_change:
         raise ResumeError(
-            f"{out} cannot be continued to the byte: {'; '.join(changed)}. Put it back as it was, or continue all the same "
-            f"with `milepost resume {out} --accept-change`."
+            f"{out} cannot be continued to the byte: {'; '.join(changed)}. Put it back as it was, or continue all the "
+            f"same with `milepost resume {out} --accept-change`."
         )
     loop = _Loop.begin(world, settings, out, on_event, track)
     if (out / checkpoint.NAME).is_file():

@@ -20,8 +20,8 @@ def rewards(forest: Forest, names: tuple[str, ...]) -> dict[str, float]:
         names: names of the rewards.
 
     Returns:
-        `reward/<name>_mean`, `reward/<name>_std` (population; both absent when nothing counts) and `reward/<name>_failed`
-        (share of leaves without a reward).
+        `reward/<name>_mean`, `reward/<name>_std` (population; both absent when nothing counts) and
+        `reward/<name>_failed` (share of leaves without a reward).
     """
     leaves = forest.leaves()
     found: dict[str, float] = {}
@@ -42,8 +42,8 @@ def groups(forest: Forest) -> dict[str, float]:
         forest: a scored batch with `reward.total` on its leaves.
 
     Returns:
-        `credit/groups`, `credit/dead_groups` (share whose ok rewards are all equal) and `credit/lone_rows` (leaves that count
-        and have no sibling that does).
+        `credit/groups`, `credit/dead_groups` (share whose ok rewards are all equal) and `credit/lone_rows` (leaves that
+        count and have no sibling that does).
     """
     leaves = forest.leaves()
     group = forest.siblings()[leaves]
@@ -67,8 +67,8 @@ def answers(forest: Forest) -> dict[str, float]:
         forest: a batch.
 
     Returns:
-        `grow/tokens_mean` (policy tokens of a step, where there are tokens) and `grow/truncated` (share of leaves that a
-        limit ended).
+        `grow/tokens_mean` (policy tokens of a step, where there are tokens) and `grow/truncated` (share of leaves
+        that a limit ended).
     """
     leaves = forest.leaves()
     end = forest["end"][leaves]

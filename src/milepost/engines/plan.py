@@ -1,4 +1,4 @@
-"""The manifest of a run: what it is, what it was made from, and how many steps it owes. Resuming anything else is refused."""
+"""The manifest of a run: what it is, what it was made from, how many steps it owes. Nothing else is resumed."""
 
 from __future__ import annotations
 

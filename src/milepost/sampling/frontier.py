@@ -91,9 +91,11 @@ def _roots(draws: Sequence[Draw], starts: Sequence[Start], policy: Policy, key: 
 
 
 def _children(forest: Forest, rows: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    if len(rows) != len(counts) or (len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= len(forest))):
+    inside = len(rows) == len(counts) and bool(((rows >= 0) & (rows < len(forest)) & (counts > 0)).all())
+    if len(rows) == 0 or not inside:
         raise ShapeError(
-            f"The sampler asked for {rows[:8].tolist()} ... with {len(counts)} counts, in a forest of {len(forest)} rows."
+            f"The sampler asked for rows {rows[:8].tolist()} with counts {counts[:8].tolist()}: expected "
+            f"existing rows of the {len(forest)} there are, with at least 1 child each."
         )
     ended = forest["end"][rows] != int(End.OPEN)
     if bool(ended.any()):
