@@ -24,7 +24,7 @@ def test_hand_example():
     first, second = torch.tensor([1.0, 0.0, 0.5, 2.0, math.nan]), torch.tensor([0.0, 1.0, 0.5, 3.0, 0.0])
     human = torch.tensor([1, 1, 0, -1, 1])
     found = agreement(first, second, human, torch.tensor([True, True, True, True, False]))
-    assert found.agreement.value == 3 / 4
+    assert found.agreement.estimate == 3 / 4
     assert (found.pairs, found.skipped, found.metric_ties) == (4, 1, 1)
     assert found.constant == 2 / 4
 
@@ -47,13 +47,13 @@ def test_swapping_the_two_sides_changes_nothing(pairs):
 def test_a_constant_metric_agrees_on_ties_only():
     human = torch.tensor([1, 0, 0, -1])
     found = agreement(torch.ones(4), torch.ones(4), human, everything(4))
-    assert found.agreement.value == 0.5
+    assert found.agreement.estimate == 0.5
     assert found.metric_ties == 4
 
 
 def test_nothing_to_count_is_nan_and_never_zero():
     found = agreement(torch.zeros(2), torch.ones(2), torch.ones(2, dtype=torch.long), ~everything(2))
-    assert math.isnan(found.agreement.value)
+    assert math.isnan(found.agreement.estimate)
     assert math.isnan(found.constant)
     assert found.skipped == 2
 
@@ -136,10 +136,10 @@ def test_claim_agreement_rises_with_references_and_beats_length(formula):
         human,
         everything(len(pairs)),
     )
-    assert shares[0].value < shares[1].value < shares[2].value
+    assert shares[0].estimate < shares[1].estimate < shares[2].estimate
     error = math.sqrt(0.25 / len(pairs))
-    assert shares[2].value - shares[0].value > 5 * error / math.sqrt(2)
-    assert shares[0].value - length.agreement.value > 5 * error
+    assert shares[2].estimate - shares[0].estimate > 5 * error / math.sqrt(2)
+    assert shares[0].estimate - length.agreement.estimate > 5 * error
 
 
 @pytest.mark.statistical
@@ -156,7 +156,7 @@ def test_claim_two_independent_metrics_together_are_better_than_either():
     both = combine(sides, everything(2 * count))
     together = agreement(both[:count], both[count:], human, everything(count)).agreement
     error = math.sqrt(0.75 * 0.25 / count)
-    assert all(abs(one.value - 0.75) < 5 * error for one in alone)
+    assert all(abs(one.estimate - 0.75) < 5 * error for one in alone)
     expected = 0.5 * (1 + math.erf(shift * math.sqrt(2) / math.sqrt(2)))  # Phi(shift sqrt 2) = 0.830
-    assert abs(together.value - expected) < 5 * error
-    assert together.value > 0.8
+    assert abs(together.estimate - expected) < 5 * error
+    assert together.estimate > 0.8

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -12,6 +14,9 @@ from torch import Tensor
 
 from milepost import checks, keys
 from milepost.errors import ShapeError
+
+Sample: TypeAlias = "Float[Tensor, ' _'] | Sequence[float]"
+"""One axis of numbers."""
 
 _SMALLEST = 1e-300
 _ACCURACY = 1e-15
@@ -21,7 +26,7 @@ _ACCURACY = 1e-15
 class Interval:
     """An estimate with its interval; what cannot be computed is NaN."""
 
-    value: float
+    estimate: float
     low: float
     high: float
 
@@ -156,23 +161,24 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
         raise ShapeError(f"wilson got {successes} successes of {trials} trials, expected 0 <= successes <= trials.")
     z = normal_quantile((1 + level) / 2)
     if trials == 0:
-        return Interval(value=math.nan, low=math.nan, high=math.nan)
+        return Interval(estimate=math.nan, low=math.nan, high=math.nan)
     square = z * z
     centre = (successes + square / 2) / (trials + square)
     spread = z * math.sqrt(successes * (trials - successes) / trials + square / 4) / (trials + square)
-    return Interval(value=successes / trials, low=max(0.0, centre - spread), high=min(1.0, centre + spread))
+    return Interval(estimate=successes / trials, low=max(0.0, centre - spread), high=min(1.0, centre + spread))
 
 
-def _sample(name: str, values: Tensor) -> Tensor:
+def _sample(name: str, given: Sample) -> Tensor:
+    values = torch.as_tensor(given, dtype=torch.float64)
     if values.dim() != 1 or not bool(values.isfinite().all()):
         raise ShapeError(
             f"{name} has shape {tuple(values.shape)}, {int((~values.isfinite()).sum())} numbers that are not finite: "
             "expected one axis of finite numbers. Drop what failed first."
         )
-    return values.double()
+    return values
 
 
-def mean_interval(values: Float[Tensor, " n"], *, level: float = 0.95) -> Interval:
+def mean_interval(values: Sample, *, level: float = 0.95) -> Interval:
     """Mean of independent numbers with Student's t interval.
 
         mean +- t_(n-1) s / sqrt(n),   s the standard deviation with divisor n - 1
@@ -192,14 +198,14 @@ def mean_interval(values: Float[Tensor, " n"], *, level: float = 0.95) -> Interv
     """
     known, count = _sample("values", values), len(values)
     if count < 2:
-        return Interval(value=float(known.mean()) if count else math.nan, low=math.nan, high=math.nan)
+        return Interval(estimate=float(known.mean()) if count else math.nan, low=math.nan, high=math.nan)
     gain = known - known[0]  # equal values then have a spread of exactly 0
     mean = float(known[0] + gain.mean())
     half = student_quantile((1 + level) / 2, count - 1) * float(gain.std()) / math.sqrt(count)
-    return Interval(value=mean, low=mean - half, high=mean + half)
+    return Interval(estimate=mean, low=mean - half, high=mean + half)
 
 
-def welch_interval(first: Float[Tensor, " n"], second: Float[Tensor, " m"], *, level: float = 0.95) -> Interval:
+def welch_interval(first: Sample, second: Sample, *, level: float = 0.95) -> Interval:
     """Difference of two means of unpaired samples with Welch's interval.
 
         d = mean(first) - mean(second),   v_i = s_i^2 / n_i,   d +- t_f sqrt(v_1 + v_2)
@@ -222,19 +228,17 @@ def welch_interval(first: Float[Tensor, " n"], second: Float[Tensor, " m"], *, l
     one, two = _sample("first", first), _sample("second", second)
     difference = float(one.mean() - two.mean()) if len(one) and len(two) else math.nan
     if min(len(one), len(two)) < 2:
-        return Interval(value=difference, low=math.nan, high=math.nan)
+        return Interval(estimate=difference, low=math.nan, high=math.nan)
     share_one, share_two = float(one.var()) / len(one), float(two.var()) / len(two)
     total = share_one + share_two
     if total == 0:
-        return Interval(value=difference, low=difference, high=difference)
+        return Interval(estimate=difference, low=difference, high=difference)
     freedom = total**2 / (share_one**2 / (len(one) - 1) + share_two**2 / (len(two) - 1))
     half = student_quantile((1 + level) / 2, freedom) * math.sqrt(total)
-    return Interval(value=difference, low=difference - half, high=difference + half)
+    return Interval(estimate=difference, low=difference - half, high=difference + half)
 
 
-def paired_bootstrap(
-    first: Float[Tensor, " n"], second: Float[Tensor, " n"], key: int, *, draws: int = 4000, level: float = 0.95
-) -> Interval:
+def paired_bootstrap(first: Sample, second: Sample, key: int, *, draws: int = 4000, level: float = 0.95) -> Interval:
     """Mean of `first - second` over pairs, with the percentile interval of resampled pairs.
 
         d_b = mean over n pairs drawn with replacement,   interval = quantiles of d_1 .. d_draws
@@ -257,21 +261,21 @@ def paired_bootstrap(
     """
     checks.at_least("draws", draws, 1)
     _open_share("level", level)
-    if first.shape != second.shape:
+    if len(first) != len(second):
         raise ShapeError(f"first has {len(first)} values, second {len(second)}: pairs need equally many.")
     gain = _sample("first", first) - _sample("second", second)
     count = len(gain)
     if count < 2:
-        return Interval(value=float(gain.mean()) if count else math.nan, low=math.nan, high=math.nan)
+        return Interval(estimate=float(gain.mean()) if count else math.nan, low=math.nan, high=math.nan)
     centred = gain - gain[0]
     stream = keys.generator(keys.fold(key, "paired bootstrap"))
     means = torch.stack([centred[torch.from_numpy(stream.integers(count, size=count))].mean() for _ in range(draws)])
     bounds = torch.quantile(means, torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64))
     start = float(gain[0])
-    return Interval(value=start + float(centred.mean()), low=start + float(bounds[0]), high=start + float(bounds[1]))
+    return Interval(estimate=start + float(centred.mean()), low=start + float(bounds[0]), high=start + float(bounds[1]))
 
 
-def sign_test(difference: Float[Tensor, " n"]) -> float:
+def sign_test(difference: Sample) -> float:
     """Exact chance that fair coins are at least as one-sided as the signs of the differences.
 
         p = min(1, 2 P(Binomial(m, 1/2) <= min(above, below))),   m = above + below; ties do not count
