@@ -111,7 +111,8 @@ def test_mean_interval_hand_example():
 
 
 def test_equal_values_have_no_width_and_one_value_has_no_interval():
-    assert mean_interval([0.1] * 7).low == mean_interval(torch.full((7,), 0.1)).high
+    equal = mean_interval([0.1] * 7)
+    assert equal.low == equal.high == equal.estimate == pytest.approx(0.1)
     lone = mean_interval(numbers(0.3))
     assert lone.estimate == 0.3
     assert math.isnan(lone.low)
