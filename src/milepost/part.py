@@ -128,6 +128,11 @@ class Policy(Protocol):
 class Learner(Policy, Protocol):
     """A policy whose weights an engine trains."""
 
+    @property
+    def tokens_at_once(self) -> int:
+        """Tokens whose graph fits in memory together; larger batches are differentiated in pieces."""
+        ...
+
     def trainable(self) -> Mapping[str, Tensor]:
         """Parameters that receive gradients, by name, in a fixed order."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -138,3 +139,18 @@ def builder(name: str) -> Builder:
         UnknownName: no such recipe.
     """
     return cast("Builder", import_module(_module(name)).build)
+
+
+def settings_of(name: str) -> Mapping[str, inspect.Parameter]:
+    """Settings of a recipe: the keyword-only parameters of its `build`, by name.
+
+    Args:
+        name: recipe name as `milepost list` prints it.
+
+    Returns:
+        Name to parameter, with annotation and default.
+
+    Raises:
+        UnknownName: no such recipe.
+    """
+    return inspect.signature(builder(name)).parameters

@@ -13,9 +13,6 @@ from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.part import Learner, Objective, Policy
 
-TOKENS_AT_ONCE = 32_768
-"""Tokens whose graph is held in memory together; a larger batch is differentiated in pieces, with the same gradient."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Updater:
@@ -26,7 +23,6 @@ class Updater:
     optimiser: torch.optim.Optimizer
     settings: UpdateSettings
     reference: Policy | None
-    tokens_at_once: int = TOKENS_AT_ONCE
 
     def __call__(self, forest: Forest, key: int) -> dict[str, float]:
         """Take the optimiser steps of one batch.
@@ -53,7 +49,7 @@ class Updater:
     def _differentiate(self, forest: Forest) -> dict[str, float]:
         every = torch.arange(len(forest))
         reference = None if self.reference is None else _frozen(self.reference, forest, every)
-        pieces = _pieces(forest, self.tokens_at_once)
+        pieces = _pieces(forest, self.policy.tokens_at_once)
         if len(pieces) == 1:
             found = self.objective(forest, self.policy.log_prob(forest, every), reference)
             found.loss.backward()

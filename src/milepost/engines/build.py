@@ -1,0 +1,101 @@
+"""From settings to the parts of a run: job, environment, tasks, policy, reference."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from milepost import keys, recipe
+from milepost.engines.settings import RunSettings
+from milepost.environments.reasoning import ReasoningGym
+from milepost.errors import SettingError, unknown_name
+from milepost.part import Environment, Learner, Policy, Task
+from milepost.policies import loading
+from milepost.policies.decoding import Decoding
+from milepost.recipe import Train
+from milepost.rewards.function import Function
+
+STOP = ("</answer>",)
+"""An answer ends with its closing tag."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Everything a run works with."""
+
+    job: Train
+    environment: Environment
+    train: Sequence[Task]
+    held_out: Sequence[Task]
+    policy: Learner
+    reference: Policy | None
+    """The policy before training, where the objective asks for one."""
+
+
+def world(settings: RunSettings) -> World:
+    """Build the parts of a run.
+
+    Args:
+        settings: what the user chose.
+
+    Returns:
+        The parts, with a freshly loaded policy.
+
+    Raises:
+        UnknownName: a recipe, setting, task or model that does not exist.
+        SettingError: settings that contradict each other.
+    """
+    work = job(settings)
+    names = settings.tasks.names
+    environment = ReasoningGym(
+        names=names,
+        options=settings.tasks.options,
+        train_size=-(-settings.tasks.train // len(names)),
+        held_out_size=-(-settings.tasks.held_out // len(names)),
+    )
+    return World(
+        job=work,
+        environment=environment,
+        train=environment.train(),
+        held_out=environment.held_out(),
+        policy=_policy(settings),
+        reference=_policy(settings) if work.objective.needs_reference else None,
+    )
+
+
+def job(settings: RunSettings) -> Train:
+    """Build the recipe with its settings; reward functions of the user's own take the place of its rewards.
+
+    Args:
+        settings: what the user chose.
+
+    Returns:
+        The job.
+
+    Raises:
+        UnknownName: the recipe has no such setting.
+    """
+    build = recipe.builder(settings.recipe)
+    known = recipe.settings_of(settings.recipe)
+    for name in settings.settings:
+        if name not in known:
+            raise unknown_name(f"setting of recipe {settings.recipe!r}", name, known)
+    try:
+        work = build(**settings.settings)
+    except TypeError as error:
+        raise SettingError(
+            f"Recipe {settings.recipe!r} cannot be built with {dict(settings.settings)}: {error}."
+        ) from error
+    if not settings.reward:
+        return work
+    own = tuple(Function(source=source) for source in settings.reward)
+    return dataclasses.replace(work, rewards=own, weights=(1.0,) * len(own))
+
+
+def _policy(settings: RunSettings) -> Learner:
+    chosen = settings.policy
+    decoding = Decoding(temperature=chosen.temperature, top_p=chosen.top_p, max_tokens=chosen.max_tokens, stop=STOP)
+    return loading.load(
+        chosen.model, decoding=decoding, lora_rank=chosen.lora_rank, key=keys.fold(keys.root(settings.seed), "policy")
+    )

@@ -1,0 +1,1 @@
+"""Policies: what proposes steps and gives the log-probability of stored ones."""

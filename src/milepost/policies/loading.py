@@ -1,0 +1,82 @@
+"""Language models by name: the embedded one, SmolLM2, or any folder that transformers can load. Nothing is fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from milepost import keys, optional
+from milepost.errors import UnknownName
+from milepost.policies.causal_lm import CausalLM
+from milepost.policies.decoding import Decoding
+
+EMBEDDED = Path(__file__).parent / "embedded"
+"""Folder of the character model that ships with milepost."""
+
+
+def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> CausalLM:
+    """Load a language model as a policy.
+
+    Args:
+        name: "embedded", "smollm2", or a folder with a model and its tokenizer.
+        decoding: how it samples.
+        lora_rank: rank of LoRA adapters on all linear layers; 0 trains all weights.
+        key: where the adapters' initial values are drawn from.
+
+    Returns:
+        The policy, in the type that the weights are stored in (the embedded model in float32).
+
+    Raises:
+        UnknownName: neither a known name nor a folder.
+        MissingExtra: transformers, or what a named model needs, is not installed.
+    """
+    if name == "embedded":
+        return of_folder(EMBEDDED, decoding=decoding, dtype=torch.float32, lora_rank=lora_rank, key=key)
+    folder = Path(name)
+    if not folder.is_dir():
+        raise UnknownName(f"Unknown model {name!r}: expected 'embedded', 'smollm2', or a folder with a model in it.")
+    return of_folder(folder, decoding=decoding, dtype="auto", lora_rank=lora_rank, key=key)
+
+
+def of_folder(folder: Path, *, decoding: Decoding, dtype: Any, lora_rank: int = 0, key: int = 0) -> CausalLM:
+    """Load a model and its tokenizer from a folder.
+
+    Args:
+        folder: as `save_pretrained` writes it, weights in safetensors.
+        decoding: how it samples.
+        dtype: type of the weights, or "auto" for the stored one.
+        lora_rank: rank of LoRA adapters; 0 trains all weights.
+        key: where the adapters' initial values are drawn from.
+
+    Returns:
+        The policy.
+    """
+    transformers = optional.load("transformers", extra="lm", purpose="A language model")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        str(folder), dtype=dtype, local_files_only=True, use_safetensors=True
+    )
+    if lora_rank:
+        model = with_adapters(model, lora_rank, key)
+    return CausalLM(model=model, tokenizer=tokenizer, decoding=decoding)
+
+
+def with_adapters(model: Any, rank: int, key: int) -> Any:
+    """Put LoRA adapters on all linear layers and freeze everything else.
+
+    Args:
+        model: a model of transformers.
+        rank: rank of the adapters; their scale is 2 (alpha = 2 rank).
+        key: where their initial values are drawn from; the global generator is left as it was.
+
+    Returns:
+        The PEFT model.
+    """
+    peft = optional.load("peft", extra="lm", purpose="policy.lora_rank")
+    chosen = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    with torch.random.fork_rng(devices=[]):
+        # peft offers no generator: the global one is seeded inside the fork, which puts it back
+        torch.manual_seed(keys.seed_of(keys.fold(key, "adapters")))  # noqa: TID251
+        return peft.get_peft_model(model, chosen)
