@@ -2,6 +2,7 @@
 # make test       style, types, structure and every test
 # make check      style and types only
 # make docs       the documentation, every warning an error
+# make cards      README table, SKILL.md and docs/llms.txt, made from the recipes' cards
 # make evidence   the measured figures of docs/evidence.md
 # make bench      speed side by side with other libraries, in a second environment
 # make clean      removes environments and build products, never runs
@@ -30,7 +31,7 @@ export TOKENIZERS_PARALLELISM := false
 # pyright's wrapper would otherwise ask its registry for a newer version at each start.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check style types evidence bench docs clean system-packages
+.PHONY: help demo test check style types evidence bench docs cards clean system-packages
 
 help:
 	@sed -n '1,/^#$$/s/^# \{0,1\}//p' Makefile
@@ -101,6 +102,9 @@ bench: $(VENV)/dev $(BENCH_VENV)/bench
 docs: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q -b html docs $(DOCS_OUT)
 	@echo "Documentation: $(DOCS_OUT)/index.html"
+
+cards: $(VENV)/dev
+	$(BIN)/python docs/extensions/method_pages.py
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) docs/_build build dist src/*.egg-info .ruff_cache .pytest_cache .hypothesis
