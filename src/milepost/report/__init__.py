@@ -1,0 +1,1 @@
+"""Views of stored runs and forests: one self-contained HTML file, and lines for a terminal."""

@@ -1,0 +1,230 @@
+"""Curves of a run: metrics over training steps, thinned for drawing, and the spread over groups of answers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from milepost.report.chart import Chart, Series
+from milepost.report.groups import groups, quantile
+from milepost.report.run import Run, Stored
+from milepost.report.steps import Steps
+
+MOST_POINTS = 240
+"""Points of one line at most; more are averaged in buckets, with the smallest and largest value as a band."""
+MOST_FORESTS = 120
+"""Stored forests read for the spread over groups; more are thinned evenly."""
+LOW, HIGH = 0.1, 0.9
+"""Quantiles over groups between which the band lies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bands:
+    """Spread over groups of the mean reward of a group, by reward name, at the steps whose forests are kept."""
+
+    steps: tuple[int, ...]
+    low: Mapping[str, tuple[float, ...]]
+    high: Mapping[str, tuple[float, ...]]
+
+
+def evenly(items: Sequence[Stored], most: int) -> tuple[Stored, ...]:
+    """Take at most `most` items, evenly, the first and the last among them.
+
+    Args:
+        items: in order.
+        most: items at most, at least 2.
+
+    Returns:
+        The chosen items, in order.
+    """
+    if len(items) <= most:
+        return tuple(items)
+    places = {round(place * (len(items) - 1) / (most - 1)) for place in range(most)}
+    return tuple(items[place] for place in sorted(places))
+
+
+def bands(forests: Iterable[Stored], read: Callable[[Stored], Steps]) -> Bands:
+    """Read the spread of rewards over groups.
+
+    Args:
+        forests: kept forests, by rising step.
+        read: opens one of them.
+
+    Returns:
+        The 10 % and 90 % quantiles over groups of the group's mean reward; NaN where no group has one.
+    """
+    steps: list[int] = []
+    low: dict[str, list[float]] = {}
+    high: dict[str, list[float]] = {}
+    for stored in forests:
+        forest = read(stored)
+        for name in forest.rewards:
+            means = [one.spread.mean for one in groups(forest, name) if one.spread.count]
+            for side, probability in ((low, LOW), (high, HIGH)):
+                gap = [math.nan] * (len(steps) - len(side.get(name, [])))
+                side.setdefault(name, []).extend([*gap, quantile(means, probability)])
+        steps.append(stored.step)
+    filled = {
+        side: {name: (*values, *[math.nan] * (len(steps) - len(values))) for name, values in found.items()}
+        for side, found in (("low", low), ("high", high))
+    }
+    return Bands(steps=tuple(steps), low=filled["low"], high=filled["high"])
+
+
+def thin(x: Sequence[float], y: Sequence[float | None], most: int = MOST_POINTS) -> Series:
+    """Average a long line in buckets of equal length.
+
+        y_b = mean of the known y in bucket b,   band from their minimum to their maximum
+
+    Args:
+        x: rising places.
+        y: values; None where unknown.
+        most: points at most.
+
+    Returns:
+        A nameless series; without a band if nothing was averaged.
+    """
+    if len(x) <= most:
+        return Series(name="", x=tuple(x), y=tuple(y))
+    edges = [round(place * len(x) / most) for place in range(most + 1)]
+    places: list[float] = []
+    rows: list[tuple[float | None, float | None, float | None]] = []
+    for start, stop in itertools.pairwise(edges):
+        known = [v for v in y[start:stop] if v is not None and math.isfinite(v)]
+        places.append(x[(start + stop - 1) // 2])
+        rows.append((math.fsum(known) / len(known), min(known), max(known)) if known else (None, None, None))
+    middle, low, high = zip(*rows, strict=True)
+    return Series(name="", x=tuple(places), y=middle, low=low, high=high)
+
+
+def metric(records: Sequence[Mapping[str, Any]], name: str, label: str, colour: int = 0) -> Series | None:
+    """Read one metric over steps.
+
+    Args:
+        records: one per step, with "step".
+        name: name of the metric.
+        label: how the line is called.
+        colour: number of its colour.
+
+    Returns:
+        The line; None if no step has a finite value.
+    """
+    rows = [(float(r["step"]), r.get(name)) for r in records if isinstance(r.get("step"), int | float)]
+    values = [float(v) if isinstance(v, int | float) and math.isfinite(v) else None for _, v in rows]
+    if not any(value is not None for value in values):
+        return None
+    line = thin([step for step, _ in rows], values)
+    return Series(name=label, x=line.x, y=line.y, low=line.low, high=line.high, colour=colour)
+
+
+def held_out(run: Run) -> Chart:
+    """Success on held-out tasks at each evaluation, with its interval."""
+    rows = [e for e in run.evaluations if isinstance(e.get("step"), int | float)]
+    line = Series(
+        name="Held-out success",
+        x=[float(e["step"]) for e in rows],
+        y=[_number(e.get("success")) for e in rows],
+        low=[_number(e.get("low")) for e in rows],
+        high=[_number(e.get("high")) for e in rows],
+        whiskers=True,
+    )
+    return Chart(
+        title="Success on held-out tasks",
+        lines=(line,),
+        note="bars: 95 % interval over tasks",
+        unit="share",
+        floor=0,
+        ceiling=1,
+    )
+
+
+def rewards(run: Run, spread: Bands) -> tuple[Chart, ...]:
+    """One chart per reward: its mean over answers, and the band over groups."""
+    names = [n.removeprefix("reward/").removesuffix("_mean") for n in _metric_names(run) if _is_mean(n)]
+    found: list[Chart] = []
+    for number, name in enumerate(sorted(dict.fromkeys([*names, *spread.low]), key=lambda n: (n == "total", n))):
+        line = metric(run.metrics, f"reward/{name}_mean", name, number)
+        band = _band(spread, name, number)
+        lines = tuple(one for one in (band, line) if one is not None)
+        if lines:
+            note = f"band: {100 * LOW:.0f} to {100 * HIGH:.0f} % of groups" if band is not None else ""
+            found.append(Chart(title=f"Reward: {name}", lines=lines, note=note))
+    return tuple(chart for chart in found if chart.known)
+
+
+def _band(spread: Bands, name: str, colour: int) -> Series | None:
+    if name not in spread.low:
+        return None
+    nothing = [None] * len(spread.steps)
+    return Series(
+        name=f"{name}, groups", x=spread.steps, y=nothing, low=spread.low[name], high=spread.high[name], colour=colour
+    )
+
+
+def _is_mean(name: str) -> bool:
+    return name.startswith("reward/") and name.endswith("_mean")
+
+
+def _metric_names(run: Run) -> list[str]:
+    return list(dict.fromkeys(name for record in run.metrics for name in record))
+
+
+_KNOWN: tuple[tuple[str, str, str], ...] = (
+    ("credit/dead_groups", "Dead groups", "share"),
+    ("credit/lone_rows", "Lone rows", "number"),
+    ("objective/loss", "Loss", "number"),
+    ("objective/kl", "KL to the reference", "number"),
+    ("objective/clip_fraction", "Clipped", "share"),
+    ("objective/entropy", "Entropy", "number"),
+    ("update/gradient_norm", "Gradient norm", "number"),
+)
+
+
+def training(run: Run) -> tuple[Chart, ...]:
+    """Charts of everything else that was measured per step: dead groups, failed rewards, objective, update, choice."""
+    found: list[Chart] = []
+    names = _metric_names(run)
+    failed = [name for name in names if name.startswith("reward/") and name.endswith("_failed")]
+    lines = [
+        metric(run.metrics, name, name.removeprefix("reward/").removesuffix("_failed"), number)
+        for number, name in enumerate(failed)
+    ]
+    if known := tuple(line for line in lines if line is not None):
+        found.append(Chart(title="Failed rewards", lines=known, unit="share", floor=0))
+    told = {name for name, _, _ in _KNOWN}
+    others = [(name, name, "number") for name in names if _further(name, told)]
+    for name, title, unit in (*_KNOWN, *others):
+        line = metric(run.metrics, name, title)
+        if line is not None:
+            note = "band: smallest to largest" if line.low else ""
+            found.append(Chart(title=title, lines=(line,), note=note, unit=unit, floor=0 if unit == "share" else None))
+    return tuple(found)
+
+
+def _further(name: str, told: set[str]) -> bool:
+    return "/" in name and name not in told and not name.startswith(("reward/", "cost/", "seconds/"))
+
+
+def costs(run: Run) -> tuple[Chart, ...]:
+    """One chart per kind of cost of a step, and one of seconds by stage."""
+    found: list[Chart] = []
+    for name in (name for name in _metric_names(run) if name.startswith("cost/")):
+        line = metric(run.metrics, name, name.removeprefix("cost/"))
+        if line is not None:
+            title = name.removeprefix("cost/").replace("_", " ").capitalize() + " per step"
+            found.append(Chart(title=title, lines=(line,), unit="count", floor=0))
+    if run.timings:
+        stages = list(dict.fromkeys(name for record in run.timings for name in record if name != "step"))
+        lines = [
+            metric(run.timings, stage, stage.removeprefix("seconds/"), number) for number, stage in enumerate(stages)
+        ]
+        if known := tuple(line for line in lines if line is not None):
+            found.append(Chart(title="Seconds per step", lines=known, unit="seconds", floor=0))
+    return tuple(found)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,0 +1,150 @@
+"""Groups of answers: the trajectories of one tree, their rewards and their spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from milepost.report.steps import Steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Mean and standard deviations of some numbers."""
+
+    count: int
+    mean: float
+    """NaN when nothing counts."""
+    std: float
+    """Divisor n; exactly 0 for equal numbers."""
+    sample_std: float
+    """Divisor n - 1; 0 when fewer than two count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The trajectories of one tree."""
+
+    root: int
+    leaves: tuple[int, ...]
+    rewards: tuple[float | None, ...]
+    """Main reward of each leaf; None where it failed."""
+    spread: Spread
+
+    @property
+    def failed(self) -> int:
+        """Leaves whose reward does not count."""
+        return sum(value is None for value in self.rewards)
+
+    @property
+    def dead(self) -> bool:
+        """Whether no answer differs from another in reward, so that nothing can be learned from comparing them."""
+        return self.spread.count > 1 and self.spread.std == 0
+
+
+def spread(values: Sequence[float | None]) -> Spread:
+    """Mean and standard deviations of the values that are known.
+
+        mean = sum_i v_i / n,   std^2 = sum_i (v_i - mean)^2 / n,   sample_std^2 = sum_i (v_i - mean)^2 / (n - 1)
+
+    Args:
+        values: numbers; None where unknown.
+
+    Returns:
+        The spread; equal numbers give exactly 0.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return Spread(count=0, mean=math.nan, std=0.0, sample_std=0.0)
+    gains = [value - known[0] for value in known]  # equal numbers become exactly 0 before any sum
+    shift = math.fsum(gains) / len(known)
+    square = math.fsum((gain - shift) ** 2 for gain in gains)
+    rest = max(len(known) - 1, 1)
+    return Spread(
+        count=len(known),
+        mean=known[0] + shift,
+        std=math.sqrt(square / len(known)),
+        sample_std=math.sqrt(square / rest),
+    )
+
+
+def group(steps: Steps, root: int, reward: str | None) -> Group:
+    """Read the trajectories of one tree.
+
+    Args:
+        steps: a stored forest.
+        root: a row without a parent.
+        reward: name of the reward to read; None if there is none.
+
+    Returns:
+        The group.
+    """
+    leaves = steps.leaves_below(root)
+    rewards = tuple(None if reward is None else steps.number(f"reward.{reward}", leaf) for leaf in leaves)
+    return Group(root=root, leaves=leaves, rewards=rewards, spread=spread(rewards))
+
+
+def groups(steps: Steps, reward: str | None) -> tuple[Group, ...]:
+    """Read every tree of a forest that has a trajectory.
+
+    Args:
+        steps: a stored forest.
+        reward: name of the reward to read; None if there is none.
+
+    Returns:
+        One group per tree, in the order of the roots.
+    """
+    found = (group(steps, root, reward) for root in steps.roots)
+    return tuple(one for one in found if one.leaves)
+
+
+def worth(steps: Steps, reward: str | None) -> tuple[float | None, ...]:
+    """What each step is worth: its reward and the mean of what follows it.
+
+        worth_i = reward_i + discount_i * mean of worth_j over the children j of i that count
+
+    Args:
+        steps: a stored forest.
+        reward: name of the reward to read; None if there is none.
+
+    Returns:
+        One number per row; None where the reward failed, or where no child counts.
+    """
+    found: list[float | None] = [None] * len(steps)
+    if reward is None:
+        return tuple(found)
+    for row in range(len(steps) - 1, -1, -1):
+        own, below = steps.number(f"reward.{reward}", row), steps.children[row]
+        if not below or (own is None and steps.text(f"reason.{reward}", row) is not None):
+            found[row] = own
+            continue
+        known = [value for child in below if (value := found[child]) is not None]
+        if known:
+            discount = steps.number("discount", row)
+            follow = spread(known).mean
+            found[row] = (own or 0.0) + (1.0 if discount is None else discount) * follow
+    return tuple(found)
+
+
+def quantile(values: Sequence[float], probability: float) -> float:
+    """Quantile by linear interpolation between order statistics.
+
+        q = v_(floor h) + (h - floor h) (v_(floor h + 1) - v_(floor h)),   h = p (n - 1)
+
+    Args:
+        values: finite numbers.
+        probability: p in [0, 1].
+
+    Returns:
+        The quantile; NaN for no values.
+
+    Source: Hyndman and Fan 1996, type 7.
+    """
+    if not values:
+        return math.nan
+    ordered = sorted(values)
+    place = probability * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
