@@ -8,10 +8,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
-from milepost import optional
+from torch import Tensor
+
+from milepost import checks, optional
 from milepost.errors import FormatError
+from milepost.forest import Forest
+from milepost.part import Scores
+from milepost.rewards.answer import parse_answer
+from milepost.rewards.leaf import Leaf, score_each
 
 NGRAM_ORDER = 4
 """Longest n-gram that BLEU counts."""
@@ -238,3 +244,94 @@ def score_answer(
     if aggregate == "max_counts" or not references:
         return formula(count_ngrams(answer, references))
     return max(formula(count_ngrams(answer, (reference,))) for reference in references)
+
+
+def signature(variant: str, aggregate: Aggregate) -> str:
+    """Return all that determines a score, in sacrebleu's form, to be printed with every figure.
+
+    Args:
+        variant: "published" or "guarded".
+        aggregate: how several references act.
+
+    Returns:
+        One line without spaces.
+    """
+    scheme = {"published": "add-1[1-4]|len:shortest|eff:no", "guarded": "add-1[2-4]|len:closest|eff:yes"}[variant]
+    version = optional.load("sacrebleu", extra="lm", purpose=_PURPOSE).__version__
+    return f"BLEU|refs:{aggregate}|case:mixed|norm:NFC|tok:13a|smooth:{scheme}|variant:{variant}|sacrebleu:{version}"
+
+
+def _scored_text(leaf: Leaf, *, inside: bool) -> str:
+    return (parse_answer(leaf.completion).answer or "") if inside else leaf.completion
+
+
+@dataclass(frozen=True, kw_only=True)
+class BleuPublished:
+    """BLEUBERI's reward as published, holes included: see `published_bleu`. Implements `part.Reward`.
+
+    Reads the record's "references" (or "answer"). Example: `guard.score(BleuPublished(), forest)` writes `reward.bleu`.
+    """
+
+    references: Aggregate = "max_counts"
+    """How several references act."""
+    inside_answer: bool = False
+    """Score only what stands between the answer tags; no answer scores 0."""
+    name: str = "bleu"
+    """Name of the columns it fills."""
+    when: ClassVar[Literal["step", "leaf"]] = "leaf"
+    side: ClassVar[Literal["before", "after"]] = "after"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check how references act."""
+        checks.one_of("references", self.references, ("max_counts", "best_of"))
+
+    @property
+    def signature(self) -> str:
+        """All that determines the score."""
+        return signature("published", self.references)
+
+    def __call__(self, forest: Forest, rows: Tensor) -> Scores:
+        """Score each row; a task without references is that row's failure, never a 0."""
+
+        def rule(leaf: Leaf) -> float:
+            text = _scored_text(leaf, inside=self.inside_answer)
+            return score_answer(published_bleu, text, leaf.references, aggregate=self.references)
+
+        return score_each(forest, rows, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BleuGuarded:
+    """BLEU that neither short answers nor a short reference can exploit: see `guarded_bleu`. Implements `part.Reward`.
+
+    Reads the record's "references" (or "answer"). Example: `guard.score(BleuGuarded(), forest)` writes `reward.bleu`.
+    """
+
+    references: Aggregate = "max_counts"
+    """How several references act."""
+    inside_answer: bool = False
+    """Score only what stands between the answer tags; no answer scores 0."""
+    name: str = "bleu"
+    """Name of the columns it fills."""
+    when: ClassVar[Literal["step", "leaf"]] = "leaf"
+    side: ClassVar[Literal["before", "after"]] = "after"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check how references act."""
+        checks.one_of("references", self.references, ("max_counts", "best_of"))
+
+    @property
+    def signature(self) -> str:
+        """All that determines the score."""
+        return signature("guarded", self.references)
+
+    def __call__(self, forest: Forest, rows: Tensor) -> Scores:
+        """Score each row; a task without references is that row's failure, never a 0."""
+
+        def rule(leaf: Leaf) -> float:
+            text = _scored_text(leaf, inside=self.inside_answer)
+            return score_answer(guarded_bleu, text, leaf.references, aggregate=self.references)
+
+        return score_each(forest, rows, rule)

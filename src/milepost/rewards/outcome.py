@@ -1,0 +1,70 @@
+"""Whether the final answer is right: the verdict of the task's own verifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from milepost.forest import Forest
+from milepost.part import Scores
+from milepost.rewards.answer import parse_answer
+from milepost.rewards.leaf import Leaf, score_each
+from milepost.rewards.verifier import verify
+
+
+def outcome(leaf: Leaf) -> float:
+    """Score the final answer of a trajectory.
+
+        outcome = verify(record, answer);   0 where the tags hold no answer
+
+    Args:
+        leaf: the trajectory; its record names the verifier.
+
+    Returns:
+        A score in [0, 1]; part marks as the verifier gives them.
+
+    Raises:
+        FormatError: the record cannot be scored.
+        TimeoutError: the verifier took too long.
+    """
+    answer = parse_answer(leaf.completion).answer
+    score = verify(leaf.record, answer or "")  # also without an answer: a record that cannot be scored must say so
+    return score if answer else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Verdict of the task's verifier on the final answer, part marks included. Implements `part.Reward`.
+
+    Example: `guard.score(Outcome(), forest)` writes `reward.outcome`.
+    """
+
+    name: str = "outcome"
+    """Name of the columns it fills."""
+    when: ClassVar[Literal["step", "leaf"]] = "leaf"
+    side: ClassVar[Literal["before", "after"]] = "after"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __call__(self, forest: Forest, rows: Tensor) -> Scores:
+        """Score the rows one by one; a record that cannot be scored is that row's failure."""
+        return score_each(forest, rows, outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved:
+    """1 for full marks and 0 for anything less: what a success rate counts. Implements `part.Reward`.
+
+    Example: `guard.score(Solved(), forest)` writes `reward.solved`.
+    """
+
+    name: str = "solved"
+    """Name of the columns it fills."""
+    when: ClassVar[Literal["step", "leaf"]] = "leaf"
+    side: ClassVar[Literal["before", "after"]] = "after"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __call__(self, forest: Forest, rows: Tensor) -> Scores:
+        """Score the rows one by one; a record that cannot be scored is that row's failure."""
+        return score_each(forest, rows, lambda leaf: float(outcome(leaf) >= 1.0))
