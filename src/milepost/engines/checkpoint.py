@@ -76,7 +76,7 @@ def read(folder: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            record = json.loads(file.metadata()[_KEY])
+            record = json.loads((file.metadata() or {})[_KEY])
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
         raise ResumeError(f"{path} cannot be read as a checkpoint: {error}.") from error
     return Checkpoint(tensors=tensors, record=record)

@@ -27,7 +27,7 @@ from milepost.sampling import dynamic
 from milepost.sampling.frontier import Draw, grow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 TOO_MANY_FAILURES_IN_A_ROW = 5
 
@@ -187,17 +187,13 @@ class _Loop:
 
     def _batch(self, key: int) -> tuple[Forest, Tensor]:
         """A scored batch and its roots that train: all, or with dynamic sampling those whose group is alive."""
-        job, wanted = self.world.job, self.settings.update.tasks_per_step
+        rule = dynamic.DynamicSampling(rounds=self.world.job.resample_rounds)
         drawn_before: dict[str, int] = {}
-        forest = self._drawn(wanted, key, drawn_before)
-        for _ in range(job.resample_rounds):
-            missing = wanted - len(dynamic.alive(forest))
-            if missing <= 0:
-                break
-            forest = Forest.concatenate([forest, self._drawn(missing, key, drawn_before)])
-        if job.resample_rounds == 0:
-            return forest, forest.roots()
-        return forest, dynamic.alive(forest)[:wanted]
+        filled = rule.begin(self.settings.update.tasks_per_step)
+        while (count := rule.ask(filled)) > 0:
+            filled = rule.tell(filled, self._drawn(count, key, drawn_before))
+        alive = filled.kept.roots()
+        return Forest.concatenate([filled.kept, filled.dropped]), alive
 
     def _drawn(self, count: int, key: int, drawn_before: dict[str, int]) -> Forest:
         choice = self.world.job.choice
@@ -368,7 +364,7 @@ class _Loop:
         self.on_event(Event(stage=stage, step=self.step, steps=steps, numbers=numbers, message=message))
 
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def _timed(self, stage: str) -> Generator[None]:
         started = time.perf_counter()
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started

@@ -8,10 +8,11 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import tomli_w
 
+from milepost import checks
 from milepost.engines.settings import RunSettings
 from milepost.errors import FormatError, SettingError, unknown_name
 
@@ -108,6 +109,9 @@ def _conform(name: str, hint: Any, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise SettingError(f"{name}={value!r} is not allowed: expected a list.")
         return tuple(_conform(name, typing.get_args(hint)[0], item) for item in cast("list[Any]", value))
+    if origin is Literal:
+        checks.one_of(name, value, typing.get_args(hint))
+        return value
     if origin is not None and isinstance(value, Mapping):
         inner = typing.get_args(hint)[1]
         return {key: _conform(f"{name}.{key}", inner, item) for key, item in cast("Mapping[str, Any]", value).items()}

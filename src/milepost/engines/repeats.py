@@ -1,0 +1,173 @@
+"""Runs and repeats as folders: what a run came to, and repeats whose seeds derive from one. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from safetensors import SafetensorError, safe_open
+
+from milepost import checks, keys
+from milepost.engines import toml_file
+from milepost.engines.events import Evaluation, Event, OnEvent
+from milepost.engines.settings import RunSettings
+from milepost.errors import FormatError, ResumeError
+
+CHECKPOINT = "checkpoint.safetensors"
+OnRepeat: TypeAlias = Callable[[int, Event], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far a run is, by its last checkpoint."""
+
+    folder: Path
+    settings: RunSettings
+    step: int
+    evaluations: tuple[Evaluation, ...]
+    cost: Mapping[str, float]
+    """Spent in training, by unit, scoring passes included."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: the last step is done or the budget spent, and the end is evaluated."""
+        spent = any(self.cost.get(unit, 0.0) >= limit for unit, limit in self.settings.cost.items())
+        evaluated = bool(self.evaluations) and self.evaluations[-1].step == self.step
+        return evaluated and (spent or self.step >= self.settings.update.steps)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of one run."""
+    return (folder / "run.toml").is_file() and (folder / "manifest.json").is_file()
+
+
+def runs_in(folder: Path) -> tuple[Path, ...]:
+    """The runs of a folder: itself when it is a run, else its repeats in order.
+
+    Args:
+        folder: what `milepost run` wrote.
+
+    Returns:
+        At least one folder.
+
+    Raises:
+        FormatError: the folder holds no run.
+    """
+    if is_run(folder):
+        return (folder,)
+    places = {int(path.name.removeprefix("repeat-")): path for path in folder.glob("repeat-[0-9]*") if is_run(path)}
+    if not places:
+        raise FormatError(
+            f"{folder} holds no run: it has neither manifest.json nor repeat-0. Start one with `milepost run`."
+        )
+    return tuple(places[number] for number in sorted(places))
+
+
+def standing(folder: Path) -> Standing:
+    """Read how far a run is.
+
+    Args:
+        folder: the folder of one run.
+
+    Returns:
+        Its settings, and what its checkpoint says; a run without a checkpoint is at step 0.
+
+    Raises:
+        FormatError: not a run, or its checkpoint cannot be read.
+    """
+    if not is_run(folder):
+        raise FormatError(
+            f"{folder} is not a run: run.toml or manifest.json is missing. Start one with `milepost run`."
+        )
+    settings = toml_file.read(folder / "run.toml")
+    path = folder / CHECKPOINT
+    record: Mapping[str, Any] = {"step": 0, "evaluations": [], "cost": {}}
+    if path.is_file():
+        try:
+            with safe_open(path, framework="numpy") as file:
+                record = json.loads(file.metadata()["milepost"])
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise FormatError(f"{path} cannot be read as a checkpoint: {error}.") from error
+    return Standing(
+        folder=folder,
+        settings=settings,
+        step=int(record["step"]),
+        evaluations=tuple(Evaluation(**one) for one in record["evaluations"]),
+        cost={unit: float(value) for unit, value in record["cost"].items()},
+    )
+
+
+def seed_of(seed: int, repeat: int) -> int:
+    """Seed of a repeat: a child of the root key, so that more repeats never change earlier ones.
+
+    Args:
+        seed: seed of the whole.
+        repeat: number of the repeat, from 0.
+
+    Returns:
+        A whole number in [0, 2^31).
+    """
+    checks.at_least("repeat", repeat, 0)
+    return keys.seed_of(keys.fold(keys.root(seed), "repeat", repeat))
+
+
+def see_through(settings: RunSettings, out: Path, *, on_event: OnEvent, track: Sequence[str] = ()) -> Standing:
+    """Start a run, continue it, or leave it as it is when it is finished.
+
+    Args:
+        settings: what to do.
+        out: the run's folder.
+        on_event: told of everything that happens.
+        track: trackers that mirror the metrics.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ResumeError: `out` holds a run with other settings.
+    """
+    from milepost.engines import local
+
+    if not is_run(out):
+        local.run(settings, out, on_event=on_event, track=track)
+        return standing(out)
+    found = standing(out)
+    if asdict(found.settings) != asdict(settings):
+        raise ResumeError(f"{out} holds a run with other settings: choose another --out, or `milepost resume {out}`.")
+    if not found.finished:
+        local.resume(out, on_event=on_event, track=track)
+    return standing(out)
+
+
+def repeat(
+    settings: RunSettings, count: int, out: Path, *, on_event: OnRepeat, track: Sequence[str] = ()
+) -> tuple[Standing, ...]:
+    """Run repeats with derived seeds into `out`/repeat-0, -1, ...; finished ones are kept, stopped ones continued.
+
+    Args:
+        settings: of every repeat, with the seed of the whole.
+        count: repeats, at least 1.
+        out: folder above the repeats.
+        on_event: told the number of the repeat and what happened.
+        track: trackers that mirror the metrics.
+
+    Returns:
+        The finished repeats, in order.
+
+    Raises:
+        SettingError: `count` below 1.
+        ResumeError: a folder holds a run with other settings.
+    """
+    checks.at_least("repeats", count, 1)
+    return tuple(
+        see_through(
+            replace(settings, seed=seed_of(settings.seed, number)),
+            out / f"repeat-{number}",
+            on_event=lambda event, number=number: on_event(number, event),
+            track=track,
+        )
+        for number in range(count)
+    )

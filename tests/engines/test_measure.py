@@ -1,0 +1,57 @@
+"""Numbers of a batch: hand examples, failures that count as failures, and groups without a signal."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from milepost.columns import End
+from milepost.engines import measure
+from milepost.forest import Forest
+from milepost.ragged import Ragged
+
+
+def batch() -> Forest:
+    """Two tasks with three answers each; the second answer of the second task failed to score."""
+    nan = float("nan")
+    total = [0.0, 0.0, 1.0, 0.0, 1.0, 0.5, nan, 0.5]
+    ok = [False, False, True, True, True, True, False, True]
+    end = [End.OPEN, End.OPEN] + [End.TERMINATED] * 5 + [End.TOKEN_LIMIT]
+    return Forest.of(
+        [-1, -1, 0, 0, 0, 1, 1, 1],
+        {
+            "ok.total": ok,
+            "reward.total": torch.tensor(total),
+            "end": [int(one) for one in end],
+            "tokens.id": Ragged.of([[1] * 9, [1] * 9, *[[2] * n for n in (1, 2, 3, 4, 5, 6)]], torch.int32),
+            "cost.tokens": [None, None, 1, 2, 3, 4, 5, 6],
+            "cost.model_calls": [0.0] * 2 + [1.0] * 6,
+        },
+    )
+
+
+def test_rewards_leave_failures_out_and_count_them() -> None:
+    found = measure.rewards(batch(), ("total",))
+    assert found["reward/total_mean"] == pytest.approx(3 / 5)
+    assert found["reward/total_std"] == pytest.approx(0.14**0.5)
+    assert found["reward/total_failed"] == pytest.approx(1 / 6)
+
+
+def test_all_failed_has_no_mean() -> None:
+    forest = batch().with_columns({"ok.total": [False] * 8})
+    assert measure.rewards(forest, ("total",)) == {"reward/total_failed": 1.0}
+    assert measure.groups(forest) == {"credit/groups": 0.0, "credit/dead_groups": 1.0, "credit/lone_rows": 0.0}
+
+
+def test_groups_with_equal_ok_rewards_are_dead() -> None:
+    assert measure.groups(batch()) == {"credit/groups": 2.0, "credit/dead_groups": 0.5, "credit/lone_rows": 0.0}
+
+
+def test_a_lone_row_is_counted_and_is_no_group() -> None:
+    forest = batch().with_columns({"ok.total": [False, False, True, True, True, True, False, False]})
+    assert measure.groups(forest) == {"credit/groups": 1.0, "credit/dead_groups": 0.0, "credit/lone_rows": 1.0}
+
+
+def test_answers_and_cost() -> None:
+    assert measure.answers(batch()) == {"grow/truncated": pytest.approx(1 / 6), "grow/tokens_mean": pytest.approx(3.5)}
+    assert measure.cost(batch()) == {"tokens": 21.0, "model_calls": 6.0}
