@@ -42,7 +42,9 @@ def test_import_is_light(module):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("list",), ("list", "--json"), ("explain", "grpo"), ("cite", "grpo")], ids=" ".join
+    "arguments",
+    [("--help",), ("list",), ("list", "--json"), ("explain", "grpo"), ("cite", "grpo"), ("--version",)],
+    ids=" ".join,
 )
 def test_command_is_light(arguments):
-    assert loaded("from milepost.cli import main; main()", arguments) == []
+    assert loaded("from milepost.cli import main; sys.exit(main())", arguments) == []
