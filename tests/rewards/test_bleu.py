@@ -13,8 +13,8 @@ import sacrebleu
 from hypothesis import given, settings
 
 from milepost import keys
-from milepost.errors import FormatError
-from milepost.rewards import bleu
+from milepost.errors import FormatError, SettingError
+from milepost.rewards import bleu, guard
 
 FORMULAS = (bleu.published_bleu, bleu.guarded_bleu)
 KEY = keys.root(20260101)
@@ -275,3 +275,29 @@ def test_no_reference_is_an_error_and_an_empty_answer_is_zero(formula, aggregate
         score(formula, "text", "good", "   ", aggregate=aggregate)
     assert score(formula, "", "a reference", aggregate=aggregate) == 0
     assert score(formula, " \n ", "a reference", aggregate=aggregate) == 0
+
+
+# parts
+
+
+def test_parts_score_the_record_and_say_what_determines_the_score(grow):
+    record = {"references": ["no", "the tree learns from each path"]}
+    forest = grow((record, ["yes", "the tree learns from each path", "<answer>no</answer>", ""]), ({}, ["yes"]))
+    tagged = (2 / 9 / 8 / 7 / 6) ** 0.25  # the tags are seven words: < answer > no < / answer >
+    published = guard.score(bleu.BleuPublished(references="best_of"), forest)
+    guarded = guard.score(bleu.BleuGuarded(), forest)
+    assert published["reward.bleu"][1:5].tolist() == pytest.approx([0.5**0.25, 1, tagged, 0])
+    assert guarded["reward.bleu"][1:3].tolist() == [0, 1]
+    assert guarded["reward.bleu"][4] == 0
+    inside = guard.score(bleu.BleuGuarded(inside_answer=True, references="best_of"), forest)
+    assert inside["reward.bleu"][1:5].tolist() == [0, 0, 1, 0]
+    for scored in (published, guarded):
+        assert scored["ok.bleu"].tolist() == [False, True, True, True, True, False, False]
+        assert "at least one reference" in scored.text("reason.bleu")[6]
+    assert bleu.BleuPublished().signature == (
+        f"BLEU|refs:max_counts|case:mixed|norm:NFC|tok:13a|smooth:add-1[1-4]|len:shortest|eff:no|variant:published"
+        f"|sacrebleu:{sacrebleu.__version__}"
+    )
+    assert "add-1[2-4]|len:closest|eff:yes|variant:guarded" in bleu.BleuGuarded().signature
+    with pytest.raises(SettingError, match="references="):
+        bleu.BleuGuarded(references="mean")
