@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from milepost.report import figures
-from milepost.report.groups import Spread, spread
+from milepost.report.stored.groups import Spread, spread
 
 _TOLERANCE = 2e-3
 """Relative; wide enough for the small constants that implementations add to the standard deviation."""

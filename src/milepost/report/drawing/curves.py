@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from milepost.report.chart import Chart, Series
-from milepost.report.groups import groups, quantile
-from milepost.report.run import Run, Stored
-from milepost.report.steps import Steps
+from milepost.report.drawing.chart import Chart, Series
+from milepost.report.stored.groups import groups, quantile
+from milepost.report.stored.run import Run, Stored
+from milepost.report.stored.steps import Steps
 
 MOST_POINTS = 240
 """Points of one line at most; more are averaged in buckets, with the smallest and largest value as a band."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from milepost.report.steps import Steps
+from milepost.report.stored.steps import Steps
 
 
 @dataclass(frozen=True, kw_only=True)
