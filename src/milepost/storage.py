@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 FORMAT, SCHEMA, MANIFEST = "milepost-forest", 1, "manifest.json"
 _ENDINGS = {"steps": "parquet", "arrays": "safetensors"}
-_OURS = re.compile(r"(steps-[0-9a-f]{16}\.parquet|arrays-[0-9a-f]{16}\.safetensors)|\..*\.draft")
+_DATA = r"steps-[0-9a-f]{16}\.parquet|arrays-[0-9a-f]{16}\.safetensors"
+_OURS = re.compile(rf"{_DATA}|\.({_DATA}|manifest\.json)\.draft")
 _KINDS = ("number", "token", "text", "array")
 _MANIFEST_BYTES = 1 << 20
 _ROW_GROUP = 1 << 17
