@@ -27,7 +27,17 @@ def expressions(parse: Any, text: str) -> Any:
 
 
 def compare(parse: Any, verify: Any, gold: str, answer: str) -> dict[str, Any]:
-    """Compare an answer with the reference by value; an answer without a readable expression is not equal."""
+    """Compare an answer with the reference by value.
+
+    Args:
+        parse: math-verify's `parse`.
+        verify: math-verify's `verify`.
+        gold: the reference.
+        answer: what was given; without an expression that can be read it is not equal.
+
+    Returns:
+        {"equal": bool}, or {"error": ...} where the reference holds no expression.
+    """
     wanted = expressions(parse, gold)
     if not wanted:
         return {"error": f"the reference {gold[:80]!r} holds no mathematical expression"}
