@@ -1,0 +1,1 @@
+"""Objectives: advantages and log-probabilities to a loss."""
