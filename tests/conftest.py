@@ -1,4 +1,4 @@
-"""Settings shared by all tests: no network, one thread, fixed hypothesis examples, and no silent skips."""
+"""Settings shared by all tests: no network, one thread, shapes checked, fixed examples, and no silent skips."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import shapes
+
+shapes.install()
 
 # The examples are a function of the test alone: a red test stays red. `HYPOTHESIS_PROFILE=search` looks for new ones.
 settings.register_profile(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from milepost.errors import ShapeError
@@ -360,7 +360,7 @@ def nearest(parent: Int[Tensor, " n"], has: Bool[Tensor, " n"]) -> Int[Tensor, "
     return torch.where(has[link], link, -1) if len(parent) else link
 
 
-def path_sum(value: Float[Tensor, " n"], parent: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+def path_sum(value: Num[Tensor, " n"], parent: Int[Tensor, " n"]) -> Num[Tensor, " n"]:
     """Sum of the values from the root down to each row, both included.
 
         path_sum_i = value_i + path_sum_{parent_i}

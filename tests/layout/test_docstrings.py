@@ -1,7 +1,7 @@
 """Docstrings hold what a reader needs: the sections are required where there is something to say.
 
 - Every module, and every public class, function and method, has a summary.
-- A public function with four or more parameters explains them; one that explains any explains all, and its result.
+- A public function with four or more parameters speaks of them; one that explains any explains all, and its result.
 - A public function that raises an error of ours names it.
 - A formula (a public function from tensors to a tensor of numbers, in a stage or among the root modules) shows the
   formula, explains its arguments and its result; in `credit` and `objectives` a source is given, by the function or
@@ -78,13 +78,15 @@ def unexplained(module) -> list[str]:
         if text is None or "." in name or not is_public(name):
             continue
         found, names = sections(text), parameters(function)
-        if len(names) >= 4 and "Args" not in found:
-            problems.append(module.at(function, f"{name} has {len(names)} parameters and no Args section"))
+        silent = [n for n in names if not re.search(rf"\b{n}\b", text)]
+        if len(names) >= 4 and len(silent) >= 2 and "Args" not in found:
+            problems.append(module.at(function, f"{name} says nothing about {', '.join(silent)}: add an Args section"))
         if "Args" in found:
             missing = [n for n in names if not re.search(rf"\b{n}\b", found["Args"])]
             problems += [module.at(function, f"{name}: Args does not explain {n}") for n in missing]
             returns = "None" if function.returns is None else ast.unparse(function.returns)
-            if returns not in ("None", "NoReturn", "Never") and not {"Returns", "Yields"} & set(found):
+            told = {"Returns", "Yields"} & set(found) or text.startswith(("Return ", "Whether "))
+            if returns not in ("None", "NoReturn", "Never") and not told:
                 problems.append(module.at(function, f"{name} explains its arguments and not its result (Returns)"))
     return problems
 
@@ -114,7 +116,7 @@ def incomplete_formula(module) -> list[str]:
         if text is None or not is_formula(module, name, function):
             continue
         found = sections(text)
-        if not re.search(r"^    +\S.*(=|<=|~)", found[""], flags=re.MULTILINE):
+        if not re.search(r"^    +\S.*(=|<-|<=|~)", found[""], flags=re.MULTILINE):
             problems.append(
                 module.at(function, f"{name} shows no formula: an indented block with '=' below the summary")
             )
