@@ -11,9 +11,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 
 from milepost.columns import REASONS, End
+from milepost.credit import group
 from milepost.errors import MissingExtra, SandboxError, SettingError, ShapeError
 from milepost.part import Scores
-from milepost.rewards import guard
+from milepost.rewards import combine, guard
 
 
 def values_of(forest, name="rule"):
@@ -222,3 +223,24 @@ def test_order_of_rows_does_not_matter(grow, rule, fine, rows):
         guard.score(reward, forest, torch.tensor(rows))["reward.rule"][1:],
         guard.score(reward, forest)["reward.rule"][1:],
     )
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("credit", [group.Normalised(eps=0.0), group.Centred(), group.LeaveOneOut()])
+def test_credit_of_ok_rows_is_that_of_a_batch_without_the_others(grow, rule, fine, share, credit):
+    forest = grow(*(({}, [f"{task}.{draw}" for draw in range(8)]) for task in range(25)))
+    leaves = forest.leaves()
+    lost = torch.rand(len(leaves), generator=torch.Generator().manual_seed(9)) < share
+    bad = set(leaves[lost].tolist())
+
+    def act(_forest, rows):
+        if bad & set(rows.tolist()):
+            raise RuntimeError("injected")
+        return fine(((rows * 7919) % 101) / 101)
+
+    scored = combine.total(guard.score(rule(act=act), forest), ["rule"], [1.0])
+    kept = scored.with_ancestors(torch.tensor([row for row in leaves.tolist() if row not in bad], dtype=torch.int64))
+    whole, without = credit(scored)["advantage"], credit(scored.select(kept))["advantage"]
+    assert torch.allclose(whole[kept], without, atol=1e-6)
+    assert (whole[leaves[lost]] == 0).all()
+    assert int(scored["ok.total"].sum()) == len(leaves) - len(bad)

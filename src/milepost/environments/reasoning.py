@@ -92,7 +92,10 @@ def _dataset(generator: str, options: str, first_seed: int) -> Any:
 class ReasoningGym:
     """Single-turn tasks: the question is asked, one answer ends the trajectory. Implements `part.Environment`.
 
-    Example: `ReasoningGym(names=("chain_sum",), options={"chain_sum": {"max_terms": 2}}).train()` gives 512 tasks.
+    Example:
+        >>> environment = ReasoningGym(names=("spell_backward",), train_size=2)
+        >>> [(task.id, task.record["answer"]) for task in environment.train()]
+        [('spell_backward:1000000', 'ahsieg'), ('spell_backward:1000001', 'tsilydo')]
     """
 
     names: tuple[str, ...] = ("chain_sum",)

@@ -65,6 +65,12 @@ def agreement(
         ShapeError: lengths differ, or a label is not -1, 0 or 1.
 
     Source: BLEUBERI (2025), agreement study.   Limits: a constant metric agrees on the human's ties only.
+
+    Example:
+        >>> metric = torch.tensor([0.9, 0.4, 0.7]), torch.tensor([0.2, 0.5, 0.1])
+        >>> found = agreement(*metric, torch.tensor([1, 1, 1]), torch.ones(3, dtype=torch.bool))
+        >>> round(found.agreement.estimate, 3), found.constant
+        (0.667, 1.0)
     """
     if not first.shape == second.shape == human.shape == ok.shape:
         shapes = ", ".join(str(tuple(item.shape)) for item in (first, second, human, ok))

@@ -42,7 +42,13 @@ def parse_answer(completion: str) -> ParsedAnswer:
         The answer, or the first of these faults that the tags have: "missing", no tag at all; "nested", an opening tag
         inside an answer; "stray", a closing tag outside one; "unclosed", the text ends inside one. A completion with
         such a fault has no answer, even if it also holds a complete pair: which pair was meant would be a guess.
-        Tags are case sensitive. Example: parse_answer("3 + 4 is <answer>7</answer>").answer == "7".
+        Tags are case sensitive.
+
+    Example:
+        >>> parse_answer("3 + 4 is <answer>7</answer>").answer
+        '7'
+        >>> parse_answer("<answer>6</answer> no: <answer>7").fault
+        'unclosed'
     """
     fault: Fault = "missing"
     start, last, count = -1, (0, 0), 0

@@ -269,7 +269,13 @@ def _scored_text(leaf: Leaf, *, inside: bool) -> str:
 class BleuPublished:
     """BLEUBERI's reward as published, holes included: see `published_bleu`. Implements `part.Reward`.
 
-    Reads the record's "references" (or "answer"). Example: `guard.score(BleuPublished(), forest)` writes `reward.bleu`.
+    Reads the record's "references", or its "answer".
+
+    Example:
+        >>> from milepost.rewards import guard
+        >>> texts = {"text": ["Is it?", "yes"], "record": ['{"references": ["no"]}', None]}
+        >>> round(float(guard.score(BleuPublished(), Forest.of([-1, 0], texts))["reward.bleu"][1]), 2)
+        0.84
     """
 
     references: Aggregate = "max_counts"
@@ -305,7 +311,13 @@ class BleuPublished:
 class BleuGuarded:
     """BLEU that neither short answers nor a short reference can exploit: see `guarded_bleu`. Implements `part.Reward`.
 
-    Reads the record's "references" (or "answer"). Example: `guard.score(BleuGuarded(), forest)` writes `reward.bleu`.
+    Reads the record's "references", or its "answer".
+
+    Example:
+        >>> from milepost.rewards import guard
+        >>> texts = {"text": ["Is it?", "yes"], "record": ['{"references": ["no"]}', None]}
+        >>> float(guard.score(BleuGuarded(), Forest.of([-1, 0], texts))["reward.bleu"][1])
+        0.0
     """
 
     references: Aggregate = "max_counts"

@@ -65,6 +65,15 @@ def total(forest: Forest, names: Sequence[str], weights: Sequence[float]) -> For
     Raises:
         SettingError: no reward, not one weight each, or a weight that is not finite.
         ColumnError: a reward was not scored.
+
+    Example:
+        >>> from milepost.rewards import guard
+        >>> from milepost.rewards.text import Format, Length
+        >>> forest = Forest.of([-1, 0], {"text": ["?", "<answer>7</answer>"]})
+        >>> for reward in (Format(), Length(scale=36, unit="characters")):
+        ...     forest = guard.score(reward, forest)
+        >>> total(forest, ["format", "length"], [1.0, -0.5])["reward.total"].tolist()
+        [nan, 0.75]
     """
     checks.not_empty("names", names)
     if len(names) != len(weights) or not all(math.isfinite(weight) for weight in weights):

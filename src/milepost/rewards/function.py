@@ -196,7 +196,15 @@ class Function:
     """A user's own reward function, called once per batch as TRL calls it. Implements `part.Reward`.
 
     What it raises or answers wrongly costs only the rows concerned: `guard.score` then asks row by row.
-    Example: `guard.score(Function(source="mine.py:reward"), forest)` writes `reward.reward`.
+
+    Example:
+        >>> from milepost.rewards import guard
+        >>> def brief(completions, **columns):
+        ...     return [1 / len(completion) for completion in completions]
+        >>> forest = Forest.of([-1, 0, 0], {"text": ["?", "four", ""]})
+        >>> scored = guard.score(Function(source=brief), forest)
+        >>> scored["reward.brief"].tolist(), scored.text("reason.brief")[2]
+        ([nan, 0.25, nan], 'reward_error: ZeroDivisionError: division by zero')
     """
 
     source: str | UserFunction

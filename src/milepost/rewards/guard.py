@@ -171,6 +171,12 @@ def score(reward: Reward, forest: Forest, rows: Tensor | None = None, *, timeout
         SettingError: the reward says that it is set up wrongly, or `timeout_s` is not above 0.
         MissingExtra: the reward needs a package that is not installed.
         ShapeError: a row that the forest does not have, or one given twice.
+
+    Example:
+        >>> from milepost.rewards.outcome import Outcome
+        >>> forest = Forest.of([-1, 0], {"text": ["?", "<answer>7</answer>"], "record": ['{"answer": "7"}', None]})
+        >>> score(Outcome(), forest).text("reason.outcome")[1][:53]
+        "reward_error: FormatError: The record names no 'verif"
     """
     checks.positive("timeout_s", timeout_s)
     rows = _default_rows(reward, forest) if rows is None else torch.as_tensor(rows, dtype=torch.int64)

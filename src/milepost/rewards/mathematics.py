@@ -95,7 +95,7 @@ def equal_math(gold: str, answer: str, *, timeout_s: float = 5.0) -> bool:
         timeout_s: seconds after which the comparison is ended.
 
     Returns:
-        Whether the two are equal. Example: equal_math("1/2", "0.5") is True.
+        Whether the two are equal.
 
     Raises:
         FormatError: the reference holds no expression, or the library failed.
@@ -103,6 +103,10 @@ def equal_math(gold: str, answer: str, *, timeout_s: float = 5.0) -> bool:
         MissingExtra: math-verify is not installed.
 
     Source: math-verify 0.9. It returns "not equal" on its own time-outs; here they are no verdict.
+
+    Example:
+        >>> equal_math("1/2", "0.5")
+        True
     """
     if len(answer) > _LONGEST:
         return False

@@ -38,7 +38,12 @@ def outcome(leaf: Leaf) -> float:
 class Outcome:
     """Verdict of the task's verifier on the final answer, part marks included. Implements `part.Reward`.
 
-    Example: `guard.score(Outcome(), forest)` writes `reward.outcome`.
+    Example:
+        >>> from milepost.rewards import guard
+        >>> record = '{"verifier": "exact", "answer": "7"}'
+        >>> texts = {"text": ["3 + 4 =", "<answer>7</answer>", "<answer>8</answer>"], "record": [record, None, None]}
+        >>> guard.score(Outcome(), Forest.of([-1, 0, 0], texts))["reward.outcome"].tolist()
+        [nan, 1.0, 0.0]
     """
 
     name: str = "outcome"
@@ -56,7 +61,12 @@ class Outcome:
 class Solved:
     """1 for full marks and 0 for anything less: what a success rate counts. Implements `part.Reward`.
 
-    Example: `guard.score(Solved(), forest)` writes `reward.solved`.
+    Example:
+        >>> from milepost.rewards import guard
+        >>> record = '{"verifier": "exact", "answer": "7"}'
+        >>> texts = {"text": ["3 + 4 =", "<answer>7</answer>"], "record": [record, None]}
+        >>> guard.score(Solved(), Forest.of([-1, 0], texts))["reward.solved"].tolist()
+        [nan, 1.0]
     """
 
     name: str = "solved"

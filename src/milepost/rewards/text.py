@@ -78,7 +78,11 @@ def soft_overlong(length: int, *, limit: int, buffer: int) -> float:
 class Format:
     """1 for a completion with exactly one answer at its end. Implements `part.Reward`.
 
-    Example: `guard.score(Format(), forest)` writes `reward.format`.
+    Example:
+        >>> from milepost.rewards import guard
+        >>> forest = Forest.of([-1, 0, 0], {"text": ["?", "so <answer>7</answer>", "7"]})
+        >>> guard.score(Format(), forest)["reward.format"].tolist()
+        [nan, 1.0, 0.0]
     """
 
     reasoning: bool = False
@@ -99,7 +103,11 @@ class Length:
     """Length as a share of a scale, min(y / scale, 1). Implements `part.Reward`.
 
     A negative weight asks for short answers.
-    Example: `guard.score(Length(scale=64), forest)` writes `reward.length`.
+    Example:
+        >>> from milepost.rewards import guard
+        >>> forest = Forest.of([-1, 0], {"text": ["?", "two words"]})
+        >>> guard.score(Length(scale=4, unit="words"), forest)["reward.length"].tolist()
+        [nan, 0.5]
     """
 
     scale: int = 512
@@ -126,7 +134,11 @@ class Length:
 class Overlong:
     """DAPO's soft penalty for answers near or beyond a limit. Implements `part.Reward`.
 
-    Example: `guard.score(Overlong(limit=512, buffer=128), forest)` writes `reward.overlong`.
+    Example:
+        >>> from milepost.rewards import guard
+        >>> forest = Forest.of([-1, 0], {"text": ["?", "three words here"]})
+        >>> guard.score(Overlong(limit=4, buffer=2, unit="words"), forest)["reward.overlong"].tolist()
+        [nan, -0.5]
     """
 
     limit: int = 512

@@ -180,6 +180,10 @@ def verify(record: Mapping[str, Any], answer: str) -> float:
     Raises:
         FormatError: the record names no verifier, or lacks what the verifier needs.
         UnknownName: there is no verifier of that name.
+
+    Example:
+        >>> verify({"verifier": "exact", "answer": "Paris"}, "Paris")
+        1.0
     """
     name = record.get("verifier")
     if name is None:
