@@ -197,7 +197,8 @@ def _mapping(kinds: Sequence[Any], record: Any, path: str, tensors: Mapping[str,
     found: dict[Any, Any] = {}
     for pair in cast("list[Any]", pairs):
         key, value = _expect(isinstance(pair, list) and len(cast("list[Any]", pair)) == 2, pair, path, "key and value")
-        name = _load(kinds[0], key, f"a key of {path}", tensors)
+        named = isinstance(key, (str, int)) and not isinstance(key, bool)
+        name = _load(kinds[0], _expect(named, key, path, "a key"), f"a key of {path}", tensors)
         found[name] = _load(kinds[1], value, f"{path}[{name!r}]", tensors)
     return found
 
