@@ -245,13 +245,13 @@ class Picked:
                 "score what `refresh` asks for, and pass it to `update` with scoring=True, before the first draw."
             )
         ids = state.tracker.ids
-        kept = self.pick(ids, state.score, state.known, state.key)
-        if len(kept) == 0:
+        if self.pick.scored and not bool(state.known.any()):
             raise SettingError(
                 f"No task of the pool has an ok score of reward {self.reward!r}, so none can be picked: "
                 "look at the reasons of the scoring pass."
             )
-        members = sorted(cast("list[int]", kept.tolist()), key=lambda position: ids[position])
+        kept = cast("list[int]", self.pick(ids, state.score, state.known, state.key).tolist())
+        members = sorted(kept, key=lambda position: ids[position])
         return walk_over(torch.tensor(members, dtype=torch.int64), state.walk.key)
 
     def metrics(self, state: PickedState) -> Mapping[str, float]:
