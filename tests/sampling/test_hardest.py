@@ -73,7 +73,7 @@ def test_random_pick_depends_on_key_and_id_only(scored, pool):
     choice = Picked(pick=RandomPick(count=4))
     state = choice.init(pool(NAMES), KEY)
     assert choice.refresh(state) is None
-    assert choice.scoring is None, "no rollout is spent on scores"
+    assert choice.scoring.width == 0, "no rollout is spent on scores"
     assert len(set(epoch(choice, state))) == 4
 
 

@@ -239,7 +239,7 @@ def test_floor_hand_example():
 
 def test_scoring_is_announced():
     assert mixture().scoring == Scoring(width=8, greedy=False)
-    assert mixture(refresher=FromTraining()).scoring is None
+    assert mixture(refresher=FromTraining()).scoring.width == 0
     assert isinstance(mixture(), ScoresPool)
 
 

@@ -25,7 +25,7 @@ class Scoring:
     """How the tasks that `refresh` asks for are rolled out."""
 
     width: int
-    """Trajectories per task."""
+    """Trajectories per task; 0 where `refresh` never asks for any."""
     greedy: bool
     """Whether the policy takes its likeliest answer instead of sampling one."""
 

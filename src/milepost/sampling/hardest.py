@@ -190,9 +190,9 @@ class Picked:
     """Reward that ranks the tasks."""
 
     @property
-    def scoring(self) -> Scoring | None:
-        """One greedy answer per task; None for a pick that needs no score."""
-        return Scoring(width=1, greedy=True) if self.pick.scored else None
+    def scoring(self) -> Scoring:
+        """One greedy answer per task; none for a pick that needs no score."""
+        return Scoring(width=int(self.pick.scored), greedy=True)
 
     def init(self, pool: Sequence[Task], key: int) -> PickedState:
         """State before the first draw."""

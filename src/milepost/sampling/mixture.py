@@ -40,8 +40,8 @@ class Refresh(Protocol):
     """When the weights of tasks are measured, and on whose rollouts."""
 
     @property
-    def scoring(self) -> Scoring | None:
-        """How tasks are rolled out for scoring; None when they never are."""
+    def scoring(self) -> Scoring:
+        """How tasks are rolled out for scoring."""
         ...
 
     def due(self, draws: int, scored_at: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
@@ -94,9 +94,9 @@ class FromTraining:
     """
 
     @property
-    def scoring(self) -> None:
+    def scoring(self) -> Scoring:
         """Nothing is rolled out for scoring."""
-        return None
+        return Scoring(width=0, greedy=False)
 
     def due(self, draws: int, scored_at: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:  # noqa: ARG002 - the protocol
         """No task."""
@@ -215,8 +215,8 @@ class Mixture:
             raise SettingError("momentum=1.0 is not allowed: scores would never change. Expected a number below 1.")
 
     @property
-    def scoring(self) -> Scoring | None:
-        """How tasks are rolled out for scoring; None when they never are."""
+    def scoring(self) -> Scoring:
+        """How tasks are rolled out for scoring; width 0 when they never are."""
         return self.refresher.scoring
 
     def init(self, pool: Sequence[Task], key: int) -> MixtureState:
