@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from milepost.columns import End
 
@@ -125,6 +125,15 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Greedy(Protocol):
+    """A policy that can also take its likeliest answer."""
+
+    def greedy(self) -> Policy:
+        """The same policy, of the same weights, that always takes the likeliest answer."""
+        ...
+
+
 class Learner(Policy, Protocol):
     """A policy whose weights an engine trains."""
 
@@ -185,19 +194,14 @@ class Scores:
 class Reward(Protocol):
     """Looks at steps and gives one number each, or says why it cannot."""
 
+    when: ClassVar[Literal["step", "leaf"]]
+    """Whether every step is scored or leaves only."""
+    side: ClassVar[Literal["before", "after"]]
+    """Whether the number belongs to the state before or after the step."""
+
     @property
     def name(self) -> str:
         """Name of the columns `reward.<name>`, `ok.<name>`, `reason.<name>`."""
-        ...
-
-    @property
-    def when(self) -> Literal["step", "leaf"]:
-        """Whether every step is scored or leaves only."""
-        ...
-
-    @property
-    def side(self) -> Literal["before", "after"]:
-        """Whether the number belongs to the state before or after the step."""
         ...
 
     @property
@@ -276,11 +280,6 @@ class Drawn:
 
 class TaskChoice(Protocol):
     """Which tasks of the pool to roll out next."""
-
-    @property
-    def scoring(self) -> Sampler | None:
-        """Sampler of the rollouts that `refresh` asks for; None: the job's own."""
-        ...
 
     def init(self, pool: Sequence[Task], key: int) -> State:
         """State before the first draw."""

@@ -19,12 +19,14 @@ from milepost.engines.events import Evaluation, Event, OnEvent, Outcome
 from milepost.engines.journal import Journal, mirrors
 from milepost.engines.settings import RunSettings
 from milepost.engines.update import Updater, optimiser_for, optimiser_state, restore_optimiser
-from milepost.errors import MilepostError, ResumeError
+from milepost.errors import MilepostError, ResumeError, SettingError
 from milepost.forest import Forest
-from milepost.part import Sampler, State, StatefulCredit
+from milepost.part import Greedy, Policy, Sampler, State, StatefulCredit
 from milepost.rewards import combine, guard
 from milepost.sampling import dynamic
+from milepost.sampling.choice import Measured, ScoresPool
 from milepost.sampling.frontier import Draw, grow
+from milepost.sampling.independent import Independent
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -164,6 +166,8 @@ class _Loop:
             forest = self._credit(forest)
         numbers = {**measure.answers(forest), **measure.groups(forest), **measure.rewards(forest, self._reward_names())}
         numbers["choice/kept_groups"] = float(len(alive))
+        if isinstance(self.world.job.choice, Measured):
+            numbers |= self.world.job.choice.metrics(self.choice_state)
         with self._timed("update"):
             numbers |= self._update(forest, alive, numbers)
         storage.write(forest, self._forest_folder(self.step))
@@ -180,8 +184,12 @@ class _Loop:
         wanted = choice.refresh(self.choice_state)
         if wanted is None:
             return
+        sampler, policy = self.world.job.sampler, self.world.policy
+        if isinstance(choice, ScoresPool):
+            sampler = Independent(width=choice.scoring.width)
+            policy = _greedy(policy) if choice.scoring.greedy else policy
         with self._timed("refresh"):
-            forest = self._rollout(wanted, keys.fold(self.key, "refresh", self.step), choice.scoring, {})
+            forest = self._rollout(wanted, keys.fold(self.key, "refresh", self.step), sampler, policy, {})
             self.choice_state = choice.update(self.choice_state, forest, scoring=True)
         self._tell("refresh", measure.rewards(forest, self._reward_names()))
 
@@ -198,11 +206,14 @@ class _Loop:
     def _drawn(self, count: int, key: int, drawn_before: dict[str, int]) -> Forest:
         choice = self.world.job.choice
         drawn = choice.draw(self.choice_state, count)
-        forest = self._rollout(drawn.tasks, key, None, drawn_before)
+        job = self.world.job
+        forest = self._rollout(drawn.tasks, key, job.sampler, self.world.policy, drawn_before)
         self.choice_state = choice.update(drawn.state, forest, scoring=False)
         return forest
 
-    def _rollout(self, tasks: Tensor, key: int, sampler: Sampler | None, drawn_before: dict[str, int]) -> Forest:
+    def _rollout(
+        self, tasks: Tensor, key: int, sampler: Sampler, policy: Policy, drawn_before: dict[str, int]
+    ) -> Forest:
         draws: list[Draw] = []
         for position in tasks.tolist():
             task = self.world.train[position]
@@ -211,9 +222,9 @@ class _Loop:
             draws.append(Draw(task=task, number=number))
         forest = grow(
             draws,
-            policy=self.world.policy,
+            policy=policy,
             environment=self.world.environment,
-            sampler=sampler or self.world.job.sampler,
+            sampler=sampler,
             key=key,
             workers=self.settings.keep.workers,
         )
@@ -368,3 +379,9 @@ class _Loop:
         started = time.perf_counter()
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+
+def _greedy(policy: Policy) -> Policy:
+    if not isinstance(policy, Greedy):
+        raise SettingError(f"The choice of tasks scores greedy answers, and {type(policy).__name__} has no greedy().")
+    return policy.greedy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from milepost.policies.generation import StopRule, generate, read_prefixes
 from milepost.policies.prompting import Prompting
 from milepost.ragged import Ragged, gather_index
 
+SMALLEST_NUCLEUS = 1e-6
+"""Share of the probability that always lies in the likeliest token alone."""
 LOGITS_AT_ONCE = 160_000_000
 """Logits whose graph is held in memory together; with the size of the vocabulary it limits the tokens of one pass."""
 
@@ -85,6 +88,10 @@ class CausalLM:
             place, _ = gather_index(offsets, share)
             found = found.index_copy(0, place, self._steps_log_prob(forest, rows[share]))
         return found.where(chosen, 0)
+
+    def greedy(self) -> CausalLM:
+        """The same weights, taking the likeliest token each time; the log-probabilities stay those of the softmax."""
+        return dataclasses.replace(self, decoding=dataclasses.replace(self.decoding, top_p=SMALLEST_NUCLEUS))
 
     # ---- the learner protocol ----
 

@@ -286,7 +286,7 @@ class BleuPublished:
     """Name of the columns it fills."""
     when: ClassVar[Literal["step", "leaf"]] = "leaf"
     side: ClassVar[Literal["before", "after"]] = "after"
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    range = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         """Check how references act."""
@@ -328,7 +328,7 @@ class BleuGuarded:
     """Name of the columns it fills."""
     when: ClassVar[Literal["step", "leaf"]] = "leaf"
     side: ClassVar[Literal["before", "after"]] = "after"
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    range = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         """Check how references act."""

@@ -50,7 +50,7 @@ class Outcome:
     """Name of the columns it fills."""
     when: ClassVar[Literal["step", "leaf"]] = "leaf"
     side: ClassVar[Literal["before", "after"]] = "after"
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    range = (0.0, 1.0)
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
         """Score the rows one by one; a record that cannot be scored is that row's failure."""
@@ -73,7 +73,7 @@ class Solved:
     """Name of the columns it fills."""
     when: ClassVar[Literal["step", "leaf"]] = "leaf"
     side: ClassVar[Literal["before", "after"]] = "after"
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    range = (0.0, 1.0)
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
         """Score the rows one by one; a record that cannot be scored is that row's failure."""

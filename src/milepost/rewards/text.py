@@ -91,7 +91,7 @@ class Format:
     """Name of the columns it fills."""
     when: ClassVar[Literal["step", "leaf"]] = "leaf"
     side: ClassVar[Literal["before", "after"]] = "after"
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    range = (0.0, 1.0)
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
         """Score the form of each row's completion."""
@@ -118,7 +118,7 @@ class Length:
     """Name of the columns it fills."""
     when: ClassVar[Literal["step", "leaf"]] = "leaf"
     side: ClassVar[Literal["before", "after"]] = "after"
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    range = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         """Check the scale and the unit."""
@@ -151,7 +151,7 @@ class Overlong:
     """Name of the columns it fills."""
     when: ClassVar[Literal["step", "leaf"]] = "leaf"
     side: ClassVar[Literal["before", "after"]] = "after"
-    range: ClassVar[tuple[float, float]] = (-1.0, 0.0)
+    range = (-1.0, 0.0)
 
     def __post_init__(self) -> None:
         """Check that the buffer lies within the limit."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -79,9 +80,10 @@ class Letters:
 class Payoff:
     """Reward of a leaf: what its task pays for the letters of all turns."""
 
-    reads, writes = ("text", "record"), ("reward.payoff", "ok.payoff", "reason.payoff")
+    reads = ("text", "record")
     name = "payoff"
-    when, side = "leaf", "after"
+    when: ClassVar[Literal["step", "leaf"]] = "leaf"
+    side: ClassVar[Literal["before", "after"]] = "after"
     low: float = 0.0
     high: float = 1.0
 
@@ -120,8 +122,9 @@ class TabularPolicy:
     """Logits of the next letter, one row per letter before; -inf where a letter can never follow."""
     length: int = 1
     stop: str | None = None
+    samples: bool = True
+    """Whether it draws; else it takes the likeliest letter, the first of equals."""
     version: int = 0
-    tokens_at_once: int = 1 << 20
     _ids: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -158,8 +161,9 @@ class TabularPolicy:
         for at, draws in zip(before, key_streams.uniform(keys.tolist(), self.length), strict=True):
             said = [at]
             for draw in draws:
-                place = int(np.searchsorted(edges[said[-1]], draw * edges[said[-1], -1], side="right"))
-                said.append(min(place, len(self.vocabulary) - 1))
+                edge = edges[said[-1]]
+                place = int(np.searchsorted(edge, draw * edge[-1], side="right"))
+                said.append(min(place, len(self.vocabulary) - 1) if self.samples else int(chance[said[-1]].argmax()))
                 if self.vocabulary[said[-1]] == self.stop:
                     break
             written.append(said)
@@ -185,7 +189,18 @@ class TabularPolicy:
         chance = self.table.log_softmax(1)[before, letter[index]]
         return torch.where(forest["tokens.role"][index] == int(Role.POLICY), chance, 0)
 
+    def greedy(self) -> TabularPolicy:
+        """The same policy, of the same weights, that always takes the likeliest letter."""
+        other = copy(self)
+        other.samples = False
+        return other
+
     # ---- the learner protocol ----
+
+    @property
+    def tokens_at_once(self) -> int:
+        """Tokens whose graph fits in memory together."""
+        return 1 << 20
 
     def trainable(self) -> Mapping[str, Tensor]:
         """The table."""
