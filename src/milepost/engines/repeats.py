@@ -16,6 +16,7 @@ from milepost.engines.events import Evaluation, Event, OnEvent
 from milepost.engines.settings import RunSettings
 from milepost.errors import FormatError, ResumeError
 
+NAME = "repeats.json"
 CHECKPOINT = "checkpoint.safetensors"
 OnRepeat: TypeAlias = Callable[[int, Event], None]
 
@@ -100,6 +101,27 @@ def standing(folder: Path) -> Standing:
     )
 
 
+def asked(folder: Path) -> int:
+    """Repeats that a folder is meant to hold.
+
+    Args:
+        folder: what `repeat` wrote.
+
+    Returns:
+        The number; 0 when the folder is not one of repeats.
+
+    Raises:
+        FormatError: the file is damaged.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return 0
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["repeats"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path} is damaged: {error!r}.") from error
+
+
 def seed_of(seed: int, repeat: int) -> int:
     """Seed of a repeat: a child of the root key, so that more repeats never change earlier ones.
 
@@ -114,13 +136,60 @@ def seed_of(seed: int, repeat: int) -> int:
     return keys.seed_of(keys.fold(keys.root(seed), "repeat", repeat))
 
 
-def see_through(settings: RunSettings, out: Path, *, on_event: OnEvent, track: Sequence[str] = ()) -> Standing:
+def begin(settings: RunSettings, out: Path, *, on_event: OnEvent, track: Sequence[str] = ()) -> Standing:
+    """Start a run and see it through.
+
+    Args:
+        settings: what to do.
+        out: a folder that does not exist yet, or is empty.
+        on_event: told of everything that happens.
+        track: trackers that mirror the metrics.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ResumeError: `out` holds something already.
+    """
+    from milepost.engines import local
+
+    local.run(settings, out, on_event=on_event, track=track)
+    return standing(out)
+
+
+def resume(out: Path, *, on_event: OnEvent, accept_change: bool = False, track: Sequence[str] = ()) -> Standing:
+    """Continue a run, unless it is finished.
+
+    Args:
+        out: the run's folder.
+        on_event: told of everything that happens.
+        accept_change: continue though settings, data, rewards, code or versions changed; the result may then differ.
+        track: trackers that mirror the metrics.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ResumeError: something changed and `accept_change` is false.
+        FormatError: not a run.
+    """
+    from milepost.engines import local
+
+    if not standing(out).finished:
+        local.resume(out, on_event=on_event, accept_change=accept_change, track=track)
+    return standing(out)
+
+
+def see_through(
+    settings: RunSettings, out: Path, *, on_event: OnEvent, accept_change: bool = False, track: Sequence[str] = ()
+) -> Standing:
     """Start a run, continue it, or leave it as it is when it is finished.
 
     Args:
         settings: what to do.
         out: the run's folder.
         on_event: told of everything that happens.
+        accept_change: continue though something else than the settings changed.
         track: trackers that mirror the metrics.
 
     Returns:
@@ -129,21 +198,26 @@ def see_through(settings: RunSettings, out: Path, *, on_event: OnEvent, track: S
     Raises:
         ResumeError: `out` holds a run with other settings.
     """
-    from milepost.engines import local
-
     if not is_run(out):
-        local.run(settings, out, on_event=on_event, track=track)
-        return standing(out)
-    found = standing(out)
-    if asdict(found.settings) != asdict(settings):
+        return begin(settings, out, on_event=on_event, track=track)
+    if _text(standing(out).settings) != _text(settings):
         raise ResumeError(f"{out} holds a run with other settings: choose another --out, or `milepost resume {out}`.")
-    if not found.finished:
-        local.resume(out, on_event=on_event, track=track)
-    return standing(out)
+    return resume(out, on_event=on_event, accept_change=accept_change, track=track)
+
+
+def _text(settings: RunSettings) -> str:
+    """Settings as text, in which a tuple and the list that a file makes of it look alike."""
+    return json.dumps(asdict(settings), sort_keys=True)
 
 
 def repeat(
-    settings: RunSettings, count: int, out: Path, *, on_event: OnRepeat, track: Sequence[str] = ()
+    settings: RunSettings,
+    count: int,
+    out: Path,
+    *,
+    on_event: OnRepeat,
+    accept_change: bool = False,
+    track: Sequence[str] = (),
 ) -> tuple[Standing, ...]:
     """Run repeats with derived seeds into `out`/repeat-0, -1, ...; finished ones are kept, stopped ones continued.
 
@@ -152,6 +226,7 @@ def repeat(
         count: repeats, at least 1.
         out: folder above the repeats.
         on_event: told the number of the repeat and what happened.
+        accept_change: continue though something else than the settings changed.
         track: trackers that mirror the metrics.
 
     Returns:
@@ -159,14 +234,20 @@ def repeat(
 
     Raises:
         SettingError: `count` below 1.
-        ResumeError: a folder holds a run with other settings.
+        ResumeError: `out` is a single run, or a folder below it holds a run with other settings.
     """
     checks.at_least("repeats", count, 1)
+    if is_run(out):
+        raise ResumeError(f"{out} is a single run, not a folder of repeats: choose another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    toml_file.write(out / "run.toml", settings)
+    (out / NAME).write_text(json.dumps({"format": "milepost-repeats", "schema": 1, "repeats": max(count, asked(out))}))
     return tuple(
         see_through(
             replace(settings, seed=seed_of(settings.seed, number)),
             out / f"repeat-{number}",
             on_event=lambda event, number=number: on_event(number, event),
+            accept_change=accept_change,
             track=track,
         )
         for number in range(count)

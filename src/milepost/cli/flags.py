@@ -1,0 +1,311 @@
+"""Settings of a run from defaults, a TOML file and flags, in rising order of weight. Only this file knows tyro."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import sys
+import tomllib
+import typing
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import tyro
+
+from milepost import recipe
+from milepost.cli import build_settings
+from milepost.engines import settings as sections
+from milepost.engines import toml_file
+from milepost.engines.settings import RunSettings
+from milepost.errors import FormatError, SettingError
+
+_FREE = "--tasks.options."
+_SHORT = {"tasks.names": "tasks"}
+"""Short names that are not the last part of the dotted one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What a user chooses about the start of a run that does not change its numbers."""
+
+    out: str = ""
+    """Folder of the run; by default the first free of runs/<recipe>-1, -2, ..."""
+    repeats: int = 0
+    """Runs with seeds derived from --seed, into <out>/repeat-0, -1, ...; 0 is one run with --seed itself."""
+    track: str = ""
+    """Trackers that mirror the metrics, by comma: tensorboard, trackio."""
+    report: bool = True
+    """Write report.html when the run is done."""
+    dry_run: bool = False
+    """Print the resolved configuration as TOML and stop."""
+    json: bool = False
+    """Print JSON lines: one object per event, the last with the outcome."""
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Names of the trackers."""
+        return comma_separated(self.track)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """A command line in three parts."""
+
+    names: tuple[str, ...]
+    """Words before the first flag."""
+    file: Path | None
+    """What follows @."""
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The resolved configuration."""
+
+    settings: RunSettings
+    launch: Launch = field(default_factory=Launch)
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Names parted by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def split(argv: Sequence[str]) -> Words:
+    """Part a command line into names, file and flags.
+
+    Args:
+        argv: arguments after the verb, such as ["grpo", "@", "demo.toml", "--steps", "5"].
+
+    Returns:
+        The parts.
+
+    Raises:
+        SettingError: nothing follows @, or it occurs twice.
+    """
+    names: list[str] = []
+    flags: list[str] = []
+    files: list[str] = []
+    rest = [*argv]
+    while rest:
+        word = rest.pop(0)
+        if word == "@":
+            if not rest:
+                raise SettingError("Nothing follows @: expected a TOML file, as in `milepost run grpo @ run.toml`.")
+            files.append(rest.pop(0))
+        elif word.startswith("@"):
+            files.append(word[1:])
+        elif flags or word.startswith("-"):
+            flags.append(word)
+        else:
+            names.append(word)
+    if len(files) > 1:
+        raise SettingError(f"Two files were given, {files[0]} and {files[1]}: expected one. Put both into one file.")
+    return Words(names=tuple(names), file=Path(files[0]) if files else None, flags=tuple(flags))
+
+
+def read_file(path: Path | None) -> dict[str, Any]:
+    """Content of the file after @; empty without one.
+
+    Raises:
+        SettingError: the file is missing or not TOML.
+    """
+    if path is None:
+        return {}
+    try:
+        return toml_file.read_mapping(path)
+    except FormatError as error:
+        raise SettingError(str(error)) from error
+
+
+def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: str) -> Chosen:
+    """Settings of a run: defaults, then the file, then the flags.
+
+    Args:
+        name: the recipe.
+        given: content of the file.
+        flags: what the user typed after the recipe.
+        prog: what the help calls the command.
+
+    Returns:
+        Every setting, those of the recipe included.
+
+    Raises:
+        UnknownName: no such recipe, or a key of the file does not exist.
+        SettingError: a value is not allowed.
+        SystemExit: code 0 after --help, code 2 for a flag that is not understood.
+    """
+    own = build_settings.of(name)
+    typed, options = _take_free(flags)
+    asked = toml_file.from_mapping(RunSettings, _merged({**given, "recipe": name}, options))
+    chosen = toml_file.from_mapping(_record(own), asked.settings, inside="settings")
+    kinds = _kinds(own)
+    start = {part: _copy(chosen if part == "settings" else getattr(asked, part), kinds[part]) for part in kinds}
+    flags_type = _flags_type(kinds)
+    card = recipe.card(name)
+    about = f"{card.title} ({card.year}). {card.summary}\n\nOrder of weight: default, then @ file.toml, then flag."
+    default = flags_type(**start, seed=asked.seed, cost=dict(asked.cost))
+    found = tyro.cli(flags_type, default=default, args=typed, prog=prog, description=about)
+    settings = RunSettings(
+        recipe=name,
+        seed=found.seed,
+        settings=_without_none(found.settings, own),
+        reward=found.reward or asked.reward,
+        cost=found.cost,
+        **{part: _back(getattr(found, part), getattr(asked, part)) for part in _sections()},
+    )
+    launch = Launch(**{item.name: getattr(found, item.name) for item in dataclasses.fields(Launch)})
+    if launch.repeats < 0:
+        raise SettingError(f"repeats={launch.repeats} is not allowed: expected a whole number of at least 0.")
+    return Chosen(settings=settings, launch=launch)
+
+
+def names_of(name: str) -> frozenset[str]:
+    """Flags that a recipe has beside those of every run, such as "--width" and "--settings.width"."""
+    return frozenset(
+        f"--{prefix}{one.name}".replace("_", "-") for one in build_settings.of(name) for prefix in ("", "settings.")
+    )
+
+
+# ---- the parser's types, made from the settings ----
+
+
+def _sections() -> dict[str, Any]:
+    return {n: hint for n, hint in typing.get_type_hints(RunSettings).items() if dataclasses.is_dataclass(hint)}
+
+
+def _kinds(own: Sequence[build_settings.Setting]) -> dict[str, Any]:
+    """Section name to a dataclass of what flags can set in it, with short names where only one setting ends so."""
+    leaves = Counter(item.name for kind in _sections().values() for item in dataclasses.fields(kind))
+    leaves.update(one.name for one in own)
+    leaves.update(("seed", "cost", "reward", *(item.name for item in dataclasses.fields(Launch))))
+
+    def described(leaf: str, short: str, doc: str) -> Any:
+        return tyro.conf.arg(aliases=(f"--{short}".replace("_", "-"),) if leaves[leaf] == 1 else (), help=doc)
+
+    fields: list[Any] = [(o.name, Annotated[o.type, described(o.name, o.name, o.doc)], o.default) for o in own]
+    found: dict[str, Any] = {"settings": dataclasses.make_dataclass("Settings", fields, kw_only=True)}
+    for section, kind in _sections().items():
+        docs, hints = _docs(sections, kind), typing.get_type_hints(kind)
+        fields = [
+            (leaf, Annotated[hint, described(leaf, _SHORT.get(f"{section}.{leaf}", leaf), docs[leaf])])
+            for leaf, hint in hints.items()
+            if typing.get_origin(hint) is not Mapping
+        ]
+        found[section] = dataclasses.make_dataclass(str(kind.__name__), fields, kw_only=True)
+    return found
+
+
+def _flags_type(kinds: Mapping[str, Any]) -> Any:
+    """A dataclass with one field per section, and the settings that belong to none."""
+    cost = tyro.constructors.PrimitiveConstructorSpec[dict[str, float]](
+        nargs="*",
+        metavar="UNIT=NUMBER",
+        instance_from_str=_cost,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [f"{unit}={limit:g}" for unit, limit in value.items()],
+    )
+    docs, own_docs = _docs(sections, RunSettings), _docs(sys.modules[__name__], Launch)
+    fields: list[Any] = [
+        *kinds.items(),
+        ("seed", Annotated[int, tyro.conf.arg(help="Every random draw of the run follows from it.")]),
+        ("cost", Annotated[dict[str, float], cost, tyro.conf.arg(help=docs["cost"])]),
+        ("reward", Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help=docs["reward"])], ()),
+    ]
+    for item in dataclasses.fields(Launch):
+        hint = typing.get_type_hints(Launch)[item.name]
+        marked = Annotated[hint, tyro.conf.arg(help=own_docs[item.name])]
+        if item.default is False:
+            marked = Annotated[marked, tyro.conf.FlagCreatePairsOff]
+        fields.append((item.name, marked, item.default))
+    return dataclasses.make_dataclass("Flags", fields, kw_only=True)
+
+
+def _record(own: Sequence[build_settings.Setting]) -> Any:
+    """A plain dataclass of the recipe's settings, to check what a file says of them."""
+    return dataclasses.make_dataclass("Settings", [(one.name, one.type, one.default) for one in own], kw_only=True)
+
+
+def _docs(module: Any, kind: Any) -> dict[str, str]:
+    """The strings below the fields of a dataclass."""
+    found = dict.fromkeys((item.name for item in dataclasses.fields(kind)), "")
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.ClassDef) and node.name == kind.__name__:
+            for one, below in zip(node.body, node.body[1:], strict=False):
+                if isinstance(one, ast.AnnAssign) and isinstance(below, ast.Expr):
+                    found[ast.unparse(one.target)] = str(ast.literal_eval(below.value))
+    return found
+
+
+# ---- values ----
+
+
+def _cost(words: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for word in words:
+        unit, separator, number = word.partition("=")
+        if not separator:
+            raise ValueError(f"{word!r} is not of the form unit=number, such as tokens=200000")
+        found[unit] = float(number)
+    return found
+
+
+def _take_free(flags: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Flags without those for a task generator's own settings, and these as sections of a file."""
+    kept: list[str] = []
+    found: dict[str, Any] = {}
+    rest = [*flags]
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith(_FREE):
+            kept.append(word)
+            continue
+        name, separator, text = word.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
+        if not separator:
+            text = rest.pop(0) if rest else ""
+        *path, last = name.split(".")
+        place = found
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = _literal(text)
+    return kept, found
+
+
+def _literal(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings as one; the second has the last word."""
+    found = dict(first)
+    for name, value in second.items():
+        before = found.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        found[name] = _merged(cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", value)) if both else value
+    return found
+
+
+def _copy(section: Any, kind: Any) -> Any:
+    return kind(**{item.name: getattr(section, item.name) for item in dataclasses.fields(kind)})
+
+
+def _back(found: Any, section: Any) -> Any:
+    """The section with the values that flags can hold replaced."""
+    return dataclasses.replace(section, **{i.name: getattr(found, i.name) for i in dataclasses.fields(found)})
+
+
+def _without_none(found: Any, own: Sequence[build_settings.Setting]) -> dict[str, Any]:
+    """Settings as a mapping that TOML can hold; it has no word for None, which therefore must be the default."""
+    values = {one.name: getattr(found, one.name) for one in own}
+    for one in own:
+        if values[one.name] is None and one.default is not None:
+            raise SettingError(f"{one.name}=None is not allowed: a saved run.toml cannot hold it.")
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,249 @@
+"""`milepost run`: choose a recipe, then its settings, and train."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from milepost import recipe
+from milepost.cli import flags, output, progress, report
+from milepost.engines import repeats
+from milepost.engines.repeats import Standing
+from milepost.errors import MissingExtra, SettingError
+
+USAGE = """usage: milepost run <recipe> [@ file.toml] [flags]
+       milepost run @ file.toml [flags]
+
+Order of weight: default, then the file, then a flag. The flags depend on the recipe:
+
+  milepost run <recipe> --help        flags of a recipe, with their defaults
+  milepost run <recipe> --dry-run     the resolved configuration as TOML, fit for @
+
+recipes: {names}
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train.
+
+    With --json, lines: one object per event with `event` (start, refresh, update, checkpoint, evaluate, warning, done),
+    `run`, `step`, `steps`, `numbers`, `message` and `remaining_s`; then one with `event` "outcome", see `record`, or
+    "interrupted" with `resume`, the command to type. With --repeats, one outcome per repeat and one `event` "summary".
+    """
+    words = flags.split(argv)
+    given = flags.read_file(words.file)
+    name = words.names[0] if words.names else str(given.get("recipe", ""))
+    if len(words.names) > 1:
+        raise SettingError(f"One recipe at a time: received {' '.join(words.names)}. To compare, see milepost compare.")
+    if not name:
+        return _without_recipe(words)
+    chosen = flags.resolve(name, given, words.flags, prog=f"milepost run {name}")
+    if chosen.launch.dry_run:
+        _show(chosen)
+        return output.DONE
+    out = Path(chosen.launch.out) if chosen.launch.out else free_folder(name)
+    try:
+        return _go(chosen, out)
+    except KeyboardInterrupt:
+        return interrupted(out, as_json=chosen.launch.json)
+
+
+def _without_recipe(words: flags.Words) -> int:
+    usage = USAGE.format(names=", ".join(recipe.names()))
+    if any(flag in ("-h", "--help") for flag in words.flags):
+        output.say(usage)
+        return output.DONE
+    if words.file is not None:
+        raise SettingError(f'{words.file} names no recipe: add a line such as recipe = "grpo".')
+    output.warn(usage)
+    return output.WRONG_USAGE
+
+
+def _show(chosen: flags.Chosen) -> None:
+    values = asdict(chosen.settings)
+    if chosen.launch.json:
+        output.document(values)
+    else:
+        output.say(tomli_w.dumps(values).rstrip())
+
+
+def free_folder(name: str) -> Path:
+    """The first of runs/<name>-1, -2, ... that does not exist."""
+    number = 1
+    while Path("runs", f"{name}-{number}").exists():
+        number += 1
+    return Path("runs", f"{name}-{number}")
+
+
+def interrupted(out: Path, *, as_json: bool) -> int:
+    """Say how to go on after Ctrl-C; the exit code is 3, because the run is not done."""
+    begun = repeats.is_run(out) or repeats.asked(out) > 0
+    command = f"milepost resume {out}" if begun else ""
+    if as_json:
+        output.line({"event": "interrupted", "folder": out, "resume": command})
+    output.warn(f"Stopped. Continue with: {command}" if begun else "Stopped before the run began: nothing was written.")
+    return output.FAILED
+
+
+def _go(chosen: flags.Chosen, out: Path) -> int:
+    settings, launch = chosen.settings, chosen.launch
+    with progress.view(as_json=launch.json) as view:
+        if launch.repeats == 0:
+            tell = view.of("", settings.cost)
+            found = (repeats.begin(settings, out, on_event=tell, track=launch.trackers),)
+        else:
+            tellers = [view.of(f"repeat {number}", settings.cost) for number in range(launch.repeats)]
+            found = repeats.repeat(
+                settings,
+                launch.repeats,
+                out,
+                on_event=lambda number, event: tellers[number](event),
+                track=launch.trackers,
+            )
+    conclude(found, out, as_json=launch.json, with_report=launch.report)
+    return output.DONE
+
+
+def conclude(found: Sequence[Standing], out: Path, *, as_json: bool, with_report: bool) -> None:
+    """Print what finished runs came to: each of them, and with several the mean and its interval.
+
+    Args:
+        found: finished runs.
+        out: folder of the run, or above the repeats.
+        as_json: print JSON lines.
+        with_report: write a report.html into each run's folder.
+    """
+    records: list[dict[str, Any]] = []
+    for one in found:
+        written = _report(one.folder) if with_report else ""
+        records.append({**record(one), "report": written})
+        if as_json:
+            output.line({"event": "outcome", **records[-1]})
+    if not as_json and len(records) == 1:
+        output.say(_text(records[0]))
+    if out != found[0].folder:
+        summary = _summary(records, out)
+        if as_json:
+            output.line({"event": "summary", **summary})
+        else:
+            output.say(_summary_text(records, summary))
+
+
+def _report(folder: Path) -> str:
+    """Path of the report; a note in its place when what draws it is not installed."""
+    try:
+        return str(report.write(folder, folder / "report.html"))
+    except MissingExtra as error:
+        return f"not written: {error}"
+
+
+def record(found: Standing) -> dict[str, Any]:
+    """What a run came to, as data.
+
+    Args:
+        found: a finished run.
+
+    Returns:
+        `folder`, `recipe`, `seed`, `steps_done`, `stopped` ("finished" or "budget"), `first` and `last` (evaluations:
+        `step`, `success`, `low`, `high`, `tasks`, `samples`, `by_family`, `rewards`), `gain`, `gain_low`, `gain_high`
+        (success after less before, paired by task), `cost` by unit, and `failed`: an array of `reward`, `code`,
+        `count`, `example` of rewards that failed.
+    """
+    from milepost.engines import evaluate
+
+    first, last = found.evaluations[0], found.evaluations[-1]
+    gain = evaluate.gain(found.folder, first.step, last.step)
+    return {
+        "folder": str(found.folder),
+        "recipe": found.settings.recipe,
+        "seed": found.settings.seed,
+        "steps_done": found.step,
+        "stopped": "finished" if found.step >= found.settings.update.steps else "budget",
+        "first": asdict(first),
+        "last": asdict(last),
+        "gain": gain.estimate,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
+        "cost": dict(found.cost),
+        "failed": failures(found.folder),
+    }
+
+
+def failures(folder: Path) -> list[dict[str, Any]]:
+    """Why rewards failed in the forests that a run kept, the commonest first."""
+    from milepost.report.stored import run, steps, tables
+
+    forests = [(one.step, steps.read(one.folder)) for one in run.stored(folder / "forests")]
+    return [
+        {"reward": row.reward, "code": row.code, "count": row.count, "example": row.example}
+        for row in tables.reasons(forests)
+    ]
+
+
+def _success(evaluation: Mapping[str, Any]) -> str:
+    return (
+        f"{evaluation['success']:.1%} (95 % interval {evaluation['low']:.1%} to {evaluation['high']:.1%}; "
+        f"{evaluation['tasks']} tasks x {evaluation['samples']} answers)"
+    )
+
+
+def points(number: float) -> str:
+    """A difference of shares in percentage points, such as +12.5."""
+    return f"{100 * number:+.1f}" if math.isfinite(number) else "?"
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    gain = f"{points(found['gain'])} points (95 % interval {points(found['gain_low'])} to {points(found['gain_high'])})"
+    spent = "  ".join(f"{unit} {progress.short(value)}" for unit, value in sorted(found["cost"].items()))
+    rows = [
+        ("held-out success before", _success(found["first"])),
+        ("held-out success after", _success(found["last"])),
+        ("difference", gain),
+        ("spent", spent),
+        *(("failed rewards", _failed(row)) for row in found["failed"][:5]),
+        ("stopped", f"{found['stopped']} after {found['steps_done']} steps"),
+        ("run", found["folder"]),
+        *([("report", found["report"])] if found["report"] else []),
+    ]
+    return output.table(rows)
+
+
+def _failed(row: Mapping[str, Any]) -> str:
+    example = f", such as: {row['example']}" if row["example"] else ""
+    return f"{row['count']} of reward {row['reward']}: {row['code']}{example}"
+
+
+def _summary(records: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:
+    from milepost.evaluation import intervals
+
+    after = intervals.mean_interval([one["last"]["success"] for one in records])
+    gain = intervals.mean_interval([one["gain"] for one in records])
+    return {"folder": str(out), "repeats": len(records), "success": asdict(after), "gain": asdict(gain)}
+
+
+def _summary_text(records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> str:
+    rows = [("run", "seed", "before", "after", "difference")]
+    rows += [
+        (
+            one["folder"],
+            str(one["seed"]),
+            f"{one['first']['success']:.1%}",
+            f"{one['last']['success']:.1%}",
+            points(one["gain"]),
+        )
+        for one in records
+    ]
+    after, gain = summary["success"], summary["gain"]
+    known = math.isfinite(after["low"])
+    spread = f" (95 % interval {after['low']:.1%} to {after['high']:.1%})" if known else " (one run has no interval)"
+    change = f" ({points(gain['low'])} to {points(gain['high'])})" if known else ""
+    return (
+        f"{output.table(rows)}\n\n"
+        f"held-out success, mean of {summary['repeats']} repeats: {after['estimate']:.1%}{spread}\n"
+        f"difference to the start: {points(gain['estimate'])} points{change}"
+    )
