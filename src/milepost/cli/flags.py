@@ -141,7 +141,7 @@ def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: 
     """
     own = build_settings.of(name)
     typed, options = _take_free(flags)
-    asked = toml_file.from_mapping(RunSettings, _merged({**given, "recipe": name}, options))
+    asked = toml_file.from_mapping(RunSettings, merged({**given, "recipe": name}, options))
     chosen = toml_file.from_mapping(_record(own), asked.settings, inside="settings")
     kinds = _kinds(own)
     start = {part: _copy(chosen if part == "settings" else getattr(asked, part), kinds[part]) for part in kinds}
@@ -166,9 +166,30 @@ def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: 
 
 def names_of(name: str) -> frozenset[str]:
     """Flags that a recipe has beside those of every run, such as "--width" and "--settings.width"."""
-    return frozenset(
-        f"--{prefix}{one.name}".replace("_", "-") for one in build_settings.of(name) for prefix in ("", "settings.")
-    )
+    own = build_settings.of(name)
+    short = _unambiguous(own)
+    words = [f"settings.{one.name}" for one in own] + [one.name for one in own if one.name in short]
+    negative = ["".join((*word.rpartition(".")[:2], "no-", word.rpartition(".")[2])) for word in words]
+    return frozenset(f"--{word}".replace("_", "-") for word in [*words, *negative])
+
+
+def chunks(words: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Flags with the words that belong to them.
+
+    Args:
+        words: what the user typed, such as ["--steps", "5", "--width=3"].
+
+    Returns:
+        Name of each flag, without its value and with dashes, and all its words.
+    """
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for word in words:
+        if word.startswith("--") or not found:
+            found.append((word.partition("=")[0].replace("_", "-"), (word,)))
+        else:
+            name, before = found[-1]
+            found[-1] = (name, (*before, word))
+    return found
 
 
 # ---- the parser's types, made from the settings ----
@@ -178,14 +199,20 @@ def _sections() -> dict[str, Any]:
     return {n: hint for n, hint in typing.get_type_hints(RunSettings).items() if dataclasses.is_dataclass(hint)}
 
 
-def _kinds(own: Sequence[build_settings.Setting]) -> dict[str, Any]:
-    """Section name to a dataclass of what flags can set in it, with short names where only one setting ends so."""
+def _unambiguous(own: Sequence[build_settings.Setting]) -> frozenset[str]:
+    """Names that only one setting ends with, so that they need no section before them."""
     leaves = Counter(item.name for kind in _sections().values() for item in dataclasses.fields(kind))
     leaves.update(one.name for one in own)
     leaves.update(("seed", "cost", "reward", *(item.name for item in dataclasses.fields(Launch))))
+    return frozenset(name for name, count in leaves.items() if count == 1)
+
+
+def _kinds(own: Sequence[build_settings.Setting]) -> dict[str, Any]:
+    """Section name to a dataclass of what flags can set in it, with short names where only one setting ends so."""
+    alone = _unambiguous(own)
 
     def described(leaf: str, short: str, doc: str) -> Any:
-        return tyro.conf.arg(aliases=(f"--{short}".replace("_", "-"),) if leaves[leaf] == 1 else (), help=doc)
+        return tyro.conf.arg(aliases=(f"--{short}".replace("_", "-"),) if leaf in alone else (), help=doc)
 
     fields: list[Any] = [(o.name, Annotated[o.type, described(o.name, o.name, o.doc)], o.default) for o in own]
     found: dict[str, Any] = {"settings": dataclasses.make_dataclass("Settings", fields, kw_only=True)}
@@ -283,13 +310,13 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings as one; the second has the last word."""
     found = dict(first)
     for name, value in second.items():
         before = found.get(name)
         both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        found[name] = _merged(cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", value)) if both else value
+        found[name] = merged(cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", value)) if both else value
     return found
 
 

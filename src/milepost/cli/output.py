@@ -32,12 +32,12 @@ def warn(text: str) -> None:
     sys.stderr.flush()
 
 
-def _portable(value: Any) -> Any:
+def portable(value: Any) -> Any:
     """Value as JSON has it: no NaN or infinity, keys are strings."""
     if isinstance(value, Mapping):
-        return {str(key): _portable(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+        return {str(key): portable(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
-        return [_portable(item) for item in cast("Sequence[Any]", value)]
+        return [portable(item) for item in cast("Sequence[Any]", value)]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -47,13 +47,13 @@ def _portable(value: Any) -> Any:
 
 def document(value: Any) -> None:
     """Print one JSON document; a number that is not finite becomes null."""
-    sys.stdout.write(json.dumps(_portable(value), indent=1, ensure_ascii=True) + "\n")
+    sys.stdout.write(json.dumps(portable(value), indent=1, ensure_ascii=True) + "\n")
     sys.stdout.flush()
 
 
 def line(value: Mapping[str, Any]) -> None:
     """Print one line of JSON lines."""
-    sys.stdout.write(json.dumps(_portable(value), ensure_ascii=True) + "\n")
+    sys.stdout.write(json.dumps(portable(value), ensure_ascii=True) + "\n")
     sys.stdout.flush()
 
 

@@ -1,0 +1,215 @@
+"""`milepost compare`: two recipes, or two sets of finished runs, at equal cost and with paired seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from milepost import keys
+from milepost.cli import flags, output, progress
+from milepost.engines import pairs
+from milepost.engines.pairs import Pairs, Side
+from milepost.errors import SettingError, unknown_name
+
+if TYPE_CHECKING:
+    from milepost.evaluation.compare import Comparison, Difference
+
+REPEATS = 5
+USAGE = """usage: milepost compare <a> <b> [@ shared.toml] [--repeats 5] [--cost tokens=200000] [--out folder] [flags]
+       milepost compare <folder a> <folder b>
+
+Which of two methods is better on held-out tasks, at equal cost, in one sentence with an interval.
+
+<a> and <b> are recipes, or TOML files as `milepost run` reads them. Each pair of runs shares the derived seed, the task
+pool, the held-out tasks and the initial weights. The first sets the pace: it runs --steps steps, or until --cost is
+spent; the second then gets the budget that the first spent. Name the one whose cost comes in larger lumps first.
+All flags of milepost run are allowed; one that only one of the recipes has goes to that one.
+Two folders of finished runs or repeats are compared as they are: paired where the seeds are the same.
+
+  --repeats K   pairs of runs (default 5)
+  --out FOLDER  where the runs and comparison.json go (default: the first free runs/compare-<n>); a folder that holds
+                some of the runs already is continued
+  --json        JSON lines, the last with the comparison
+
+Exit code 1: the costs differ by more than 5 %, so there is no verdict.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """Two methods to run."""
+
+    first: Side
+    second: Side
+    launch: flags.Launch
+    unit: str
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compare.
+
+    With --json, lines: the events of the runs as in `milepost run --json`, then one object with `event` "comparison",
+    `sentence`, `verdict` ("first", "second", "undecided", "unequal cost"), `names`, `paired`, `runs`, `unit`,
+    `differences` (an array of `metric`, `first`, `second`, `difference` with `estimate`, `low`, `high`; `sign`;
+    `pairs`), `costs` (an array of `unit`, `first`, `second`, `ratio`), `over_tasks`, and `runs_of` (`first` and
+    `second`: arrays of `folder`, `seed`, `steps_done`, `cost`, `first`, `last`).
+    """
+    words = flags.split(argv)
+    if any(flag in ("-h", "--help") for flag in words.flags):
+        output.say(USAGE)
+        return output.DONE
+    if len(words.names) != 2:
+        output.warn(USAGE)
+        return output.WRONG_USAGE
+    if all(Path(name).is_dir() for name in words.names):
+        return _folders(words)
+    asked = _asked(words)
+    out = Path(asked.launch.out) if asked.launch.out else _free_folder()
+    try:
+        found = _run(asked, out)
+    except KeyboardInterrupt:
+        again = [*argv] if asked.launch.out else [*argv, "--out", str(out)]
+        output.warn(f"Stopped. Continue with: milepost compare {' '.join(again)}")
+        return output.FAILED
+    document = _conclude(found, (asked.first.name, asked.second.name), asked.unit, as_json=asked.launch.json)
+    (out / "comparison.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return output.FOUND if document["verdict"] == "unequal cost" else output.DONE
+
+
+def _folders(words: flags.Words) -> int:
+    """Compare finished runs."""
+    given = dict(flags.chunks(words.flags))
+    for name in given:
+        if name not in ("--json", "--unit"):
+            raise SettingError(str(unknown_name("flag for two folders", name, ("--json", "--unit"))))
+    first, second = (Path(name) for name in words.names)
+    unit = given.get("--unit", ("", "tokens"))[-1]
+    document = _conclude(pairs.finished(first, second), (str(first), str(second)), unit, as_json="--json" in given)
+    return output.FOUND if document["verdict"] == "unequal cost" else output.DONE
+
+
+# ---- two methods to run ----
+
+
+def _asked(words: flags.Words) -> _Asked:
+    shared = flags.read_file(words.file)
+    files = [flags.read_file(Path(name)) if name.endswith(".toml") else {} for name in words.names]
+    recipes = [str(file.get("recipe", "")) or name for name, file in zip(words.names, files, strict=True)]
+    known = [flags.names_of(name) for name in recipes]
+    _check_settings(shared, known)
+    names = _names(words.names)
+    chosen = [
+        flags.resolve(
+            recipe,
+            flags.merged(_fitting(shared, own), file),
+            _for_side(words.flags, own, known[0] | known[1]),
+            prog=f"milepost compare {' '.join(words.names)}",
+        )
+        for recipe, file, own in zip(recipes, files, known, strict=True)
+    ]
+    sides = [Side(name=name, settings=one.settings) for name, one in zip(names, chosen, strict=True)]
+    cost = chosen[0].settings.cost
+    if len(cost) > 1:
+        raise SettingError(f"cost={dict(cost)} has several units: expected one, in which the costs are made equal.")
+    said = {name for name, _ in flags.chunks(words.flags)} & {"--steps", "--update.steps"}
+    in_file = any("steps" in file.get("update", {}) for file in (shared, files[0]))
+    if cost and not said and not in_file:
+        settings = sides[0].settings
+        sides[0] = replace(sides[0], settings=replace(settings, update=replace(settings.update, steps=pairs.UNLIMITED)))
+    return _Asked(first=sides[0], second=sides[1], launch=chosen[0].launch, unit=next(iter(cost), "tokens"))
+
+
+def _names(given: Sequence[str]) -> tuple[str, str]:
+    """What the two are called: recipe or file name; two equal names are numbered."""
+    first, second = (Path(name).stem if name.endswith(".toml") else name for name in given)
+    return (first, second) if first != second else (f"{first}-a", f"{second}-b")
+
+
+def _for_side(words: Sequence[str], own: frozenset[str], every: frozenset[str]) -> list[str]:
+    """Flags of one side: all but those that only the other recipe has."""
+    return [word for name, chunk in flags.chunks(words) if name not in every or name in own for word in chunk]
+
+
+def _fitting(shared: Mapping[str, Any], own: frozenset[str]) -> dict[str, Any]:
+    """A shared file with those of its recipe settings that the recipe has."""
+    settings = {n: v for n, v in shared.get("settings", {}).items() if f"--settings.{n}".replace("_", "-") in own}
+    return {**{name: value for name, value in shared.items() if name != "recipe"}, "settings": settings}
+
+
+def _check_settings(shared: Mapping[str, Any], known: Sequence[frozenset[str]]) -> None:
+    every = {name.removeprefix("--settings.") for own in known for name in own if name.startswith("--settings.")}
+    for name in shared.get("settings", {}):
+        if name.replace("_", "-") not in every:
+            raise unknown_name("key in settings of the shared file", name, every)
+
+
+def _free_folder() -> Path:
+    number = 1
+    while Path("runs", f"compare-{number}").exists():
+        number += 1
+    return Path("runs", f"compare-{number}")
+
+
+def _run(asked: _Asked, out: Path) -> Pairs:
+    with progress.view(as_json=asked.launch.json) as view:
+        tellers: dict[tuple[str, int], Any] = {}
+
+        def tell(name: str, number: int, event: Any) -> None:
+            if (name, number) not in tellers:
+                tellers[name, number] = view.of(f"{name} {number}", {})
+            tellers[name, number](event)
+
+        count = asked.launch.repeats or REPEATS
+        return pairs.run(asked.first, asked.second, count=count, unit=asked.unit, out=out, on_event=tell)
+
+
+# ---- what came out ----
+
+
+def _conclude(found: Pairs, names: tuple[str, str], unit: str, *, as_json: bool) -> dict[str, Any]:
+    from milepost.evaluation import compare
+
+    key = keys.fold(keys.root(found.first[0].settings.seed), "compare")
+    compared = compare.compare(pairs.results(found.first), pairs.results(found.second), names, unit=unit, key=key)
+    said = compare.sentence(compared)
+    document = output.portable({"sentence": said, **_data(compared), "runs_of": pairs.describe(found)})
+    if as_json:
+        output.line({"event": "comparison", **document})
+    else:
+        output.say(_text(compared, said))
+    return document
+
+
+def _data(found: Comparison) -> dict[str, Any]:
+    costs = [{"unit": one.unit, "first": one.first, "second": one.second, "ratio": one.ratio} for one in found.costs]
+    return {**asdict(found), "costs": costs}
+
+
+def _text(found: Comparison, said: str) -> str:
+    first, second = found.names
+    metrics = [("held-out metric", first, second, "difference", "95 % interval", "sign test")]
+    metrics += [_row(one) for one in found.differences]
+    costs = [("mean cost", first, second, "ratio")]
+    costs += [
+        (one.unit, progress.short(one.first), progress.short(one.second), _number(one.ratio)) for one in found.costs
+    ]
+    return "\n\n".join([output.table(metrics), output.table(costs), said])
+
+
+def _row(one: Difference) -> tuple[str, ...]:
+    found = one.difference
+    interval = (
+        f"{_number(found.low, sign=True)} to {_number(found.high, sign=True)}" if math.isfinite(found.low) else "-"
+    )
+    sign = f"p = {one.sign:.3g}" if math.isfinite(one.sign) else "-"
+    return one.metric, _number(one.first), _number(one.second), _number(found.estimate, sign=True), interval, sign
+
+
+def _number(value: float, *, sign: bool = False) -> str:
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:+.3f}" if sign else f"{value:.3f}"
