@@ -22,7 +22,7 @@ def test_lines_after_the_checkpoint_are_cut(tmp_path: Path) -> None:
     kept = journal.lengths()
     journal.write("metrics.jsonl", {"step": 2})
     journal.write("timings.jsonl", {"step": 2})
-    journal.cut(kept)
+    journal.cut(kept, 1)
     assert lines(tmp_path / "metrics.jsonl") == [{"step": 1}]
     assert (tmp_path / "timings.jsonl").read_bytes() == b""
 
@@ -33,7 +33,7 @@ def test_half_a_line_is_cut_too(tmp_path: Path) -> None:
     kept = journal.lengths()
     with (tmp_path / "metrics.jsonl").open("ab") as file:
         file.write(b'{"step": 2, "rew')
-    journal.cut(kept)
+    journal.cut(kept, 1)
     assert lines(tmp_path / "metrics.jsonl") == [{"step": 1}]
 
 
@@ -41,7 +41,7 @@ def test_a_file_shorter_than_at_the_checkpoint_is_refused(tmp_path: Path) -> Non
     journal = Journal(folder=tmp_path)
     journal.write("metrics.jsonl", {"step": 1})
     with pytest.raises(ResumeError, match="fewer than"):
-        journal.cut({"metrics.jsonl": 1_000})
+        journal.cut({"metrics.jsonl": 1_000}, 1)
 
 
 class Broken:

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from milepost import optional
 from milepost.errors import ResumeError, unknown_name
 
-FILES = ("metrics.jsonl", "evaluation.jsonl", "timings.jsonl")
+FILES = ("metrics.jsonl", "evaluation.jsonl")
+TIMES = "timings.jsonl"
+"""Not part of what a resumed run repeats to the byte."""
 
 
 class Mirror(Protocol):
@@ -52,8 +54,8 @@ class Journal:
         """Bytes of each file, to be kept in the checkpoint."""
         return {name: (self.folder / name).stat().st_size for name in FILES if (self.folder / name).is_file()}
 
-    def cut(self, lengths: Mapping[str, int]) -> None:
-        """Cut every file back to its length at the checkpoint."""
+    def cut(self, lengths: Mapping[str, int], step: int) -> None:
+        """Cut every file back to its length at the checkpoint, and the times to the steps done by then."""
         for name in FILES:
             path = self.folder / name
             length = lengths.get(name, 0)
@@ -64,6 +66,11 @@ class Journal:
                 )
             if size > length:
                 os.truncate(path, length)
+        times = self.folder / TIMES
+        if times.is_file():
+            lines = times.read_bytes().splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
+            times.write_bytes(b"".join(whole))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from milepost import keys, state, storage
 from milepost.engines import build, checkpoint, evaluate, measure, plan, toml_file
 from milepost.engines.events import Evaluation, Event, OnEvent, Outcome
-from milepost.engines.journal import Journal, mirrors
+from milepost.engines.journal import TIMES, Journal, mirrors
 from milepost.engines.settings import RunSettings
 from milepost.engines.update import Updater, optimiser_for, optimiser_state, restore_optimiser
 from milepost.errors import MilepostError, ResumeError, SettingError
@@ -87,7 +87,7 @@ def resume(out: Path, *, on_event: OnEvent, accept_change: bool = False, track: 
     if (out / checkpoint.NAME).is_file():
         loop.restore(checkpoint.read(out))
     else:
-        loop.journal.cut({})
+        loop.journal.cut({}, 0)
     return loop.finish()
 
 
@@ -174,7 +174,7 @@ class _Loop:
         self.step += 1
         numbers |= {f"cost/{unit}": value for unit, value in self.cost.items()}
         self.journal.write("metrics.jsonl", {"step": self.step, **numbers})
-        self.journal.write("timings.jsonl", {"step": self.step, **self.seconds})
+        self.journal.write(TIMES, {"step": self.step, **self.seconds})
         self.journal.mirror(numbers, self.step)
         self._tell("update", {**numbers, "seconds": sum(self.seconds.values())})
 
@@ -333,7 +333,7 @@ class _Loop:
         self.failed_in_a_row = int(record["failed_in_a_row"])
         self.cost = {unit: float(value) for unit, value in record["cost"].items()}
         self.evaluations = [Evaluation(**one) for one in record["evaluations"]]
-        self.journal.cut(record["lengths"])
+        self.journal.cut(record["lengths"], self.step)
 
     def _prune(self) -> None:
         keep = self.settings.keep.forests
