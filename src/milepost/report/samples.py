@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from milepost.columns import End, Origin, Role
+from milepost.report import figures
 from milepost.report.drawing import shades
 from milepost.report.literal import Excerpt, excerpt
 from milepost.report.stored import groups
@@ -27,7 +28,7 @@ class Choice:
 
     root: int
     why: tuple[str, ...]
-    """Of "best", "worst", "contested", "dead", "failed"."""
+    """Of "best", "worst", "contested", "dead", "failed", "first", "only tree"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,8 @@ class View:
     origin: str
     end: str
     credit: float | None
+    label: str
+    """Credit with its sign; on held-out answers, which get none, whether they are right."""
     style: str
     text: Excerpt | None
     tokens: tuple[Token, ...]
@@ -65,7 +68,8 @@ class View:
     call: Excerpt | None
     result: Excerpt | None
     scores: tuple[Score, ...]
-    facts: tuple[tuple[str, float | int | None], ...]
+    facts: tuple[str, ...]
+    """Tokens, log-probability and cost, each in words."""
     line: Line | None
 
 
@@ -97,6 +101,9 @@ class Sample:
     prompt: Excerpt
     group: groups.Group
     arithmetic: Why
+    """Of the first branching."""
+    compared: tuple[int, ...]
+    """Rows whose credit the arithmetic explains."""
     scale: float
     """Credit at the ends of the colour scale."""
     trunk: Branch
@@ -127,8 +134,8 @@ def choose(found: Sequence[groups.Group]) -> tuple[Choice, ...]:
     ):
         if one is not None:
             picked.setdefault(one.root, []).append(why)
-    if not picked:
-        picked = {one.root: ["first"] for one in found[:1]}
+    if not picked or len(found) == 1:
+        picked = {one.root: ["only tree" if len(found) == 1 else "first"] for one in found[:1]}
     return tuple(Choice(root=root, why=tuple(why)) for root, why in picked.items())
 
 
@@ -146,8 +153,8 @@ def sample(steps: Steps, choice: Choice, *, step: int, scale: float, per_charact
         The tree, cut to what can be shown.
     """
     reward = steps.main_reward
-    lines, arithmetic = _arithmetic(steps, choice.root, reward)
-    draw = _Drawing(steps=steps, lines=lines, scale=scale, per_character=per_character, left=[_MOST_STEPS])
+    worked = _arithmetic(steps, choice.root, reward)
+    draw = _Drawing(steps=steps, lines=worked.lines, scale=scale, per_character=per_character, left=[_MOST_STEPS])
     below = tuple(steps.children[choice.root])
     trunk = draw.fork((), 0, below, 0)
     return Sample(
@@ -157,7 +164,8 @@ def sample(steps: Steps, choice: Choice, *, step: int, scale: float, per_charact
         task=steps.text("task", choice.root) or "",
         prompt=excerpt(prompt(steps, choice.root), MOST_CHARACTERS),
         group=groups.group(steps, choice.root, reward),
-        arithmetic=arithmetic,
+        arithmetic=worked.first,
+        compared=worked.compared,
         scale=scale,
         trunk=trunk,
         steps_in_all=len(steps.trees[choice.root]) - 1,
@@ -185,18 +193,26 @@ def prompt(steps: Steps, root: int) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _arithmetic(steps: Steps, root: int, reward: str | None) -> tuple[dict[int, Line], Why]:
+@dataclass(frozen=True, kw_only=True)
+class _Worked:
+    lines: Mapping[int, Line]
+    first: Why
+    compared: tuple[int, ...]
+
+
+def _arithmetic(steps: Steps, root: int, reward: str | None) -> _Worked:
     """Arithmetic of every sibling group of a tree, and that of its first branching."""
     worth = groups.worth(steps, reward)
     lines: dict[int, Line] = {}
-    first: Why | None = None
+    first, compared = explain((), ()), ()
     for row in steps.trees[root]:
         below = steps.children[row]
         if len(below) > 1 or row == root:
             why = explain([worth[child] for child in below], [steps.number("advantage", child) for child in below])
             lines |= dict(zip(below, why.lines, strict=True))
-            first = why if first is None or (len(first.lines) < 2 < len(why.lines)) else first
-    return lines, first if first is not None else explain((), ())
+            if len(compared) < 2:
+                first, compared = why, below
+    return _Worked(lines=lines, first=first, compared=compared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,12 +247,14 @@ class _Drawing:
         log_prob = _policy_values(steps, row)
         shaded = tuple(shades.surprise(float(value)) for value in log_prob)
         text, origin, end = steps.text("text", row), steps.origin(row), steps.end(row)
+        solved = steps.number("reward.solved", row) if "advantage" not in steps.numbers else None
         return View(
             row=row,
             origin="" if origin in (None, Origin.POLICY) else origin.name.lower(),
             end="" if end is End.OPEN else end.name.lower().replace("_", " "),
             credit=credit,
-            style=shades.credit_class(credit, self.scale),
+            label=figures.signed(credit) if solved is None else ("right" if solved == 1 else "wrong"),
+            style=shades.credit_class(credit, self.scale) if solved is None else ("p3" if solved == 1 else "z"),
             text=None if text is None else excerpt(text, MOST_CHARACTERS),
             tokens=_matched(text, shaded) if self.per_character else (),
             strip=shaded[:600],
@@ -283,17 +301,22 @@ def _scores(steps: Steps, row: int) -> tuple[Score, ...]:
     return tuple(found)
 
 
-def _facts(steps: Steps, row: int, log_prob: Sequence[float]) -> tuple[tuple[str, float | int | None], ...]:
-    found: list[tuple[str, float | int | None]] = []
+def _facts(steps: Steps, row: int, log_prob: Sequence[float]) -> tuple[str, ...]:
+    found: list[str] = []
     own = steps.number("log_prob", row)
     if log_prob:
-        found += [("tokens", len(log_prob)), ("log-prob", sum(log_prob)), ("per token", sum(log_prob) / len(log_prob))]
+        each = figures.fixed(sum(log_prob) / len(log_prob))
+        found.append(f"log-prob {figures.fixed(sum(log_prob))}, {each} per token")
+        found.append(f"{len(log_prob)} {'token' if len(log_prob) == 1 else 'tokens'}")
     elif own is not None:
-        found.append(("log-prob", own))
-    found += [(name, steps.number(name, row)) for name in ("time", "value", "return", "weight")]
-    found += [
-        (name.replace("_", " "), steps.number(f"cost.{name}", row))
-        for name in steps.costs
-        if not (name == "tokens" and log_prob)
-    ]
-    return tuple((name, value) for name, value in found if value is not None)
+        found.append(f"log-prob {figures.fixed(own)}")
+    for name in ("time", "value", "return", "weight"):
+        value = steps.number(name, row)
+        if value is not None:
+            found.append(f"{name} {figures.plain(value)}")
+    for name in steps.costs:
+        value = steps.number(f"cost.{name}", row)
+        if value and not (name == "tokens" and log_prob):
+            word = name.replace("_", " ")
+            found.append(f"{figures.count(value)} {word[:-1] if value == 1 and word.endswith('s') else word}")
+    return tuple(found)

@@ -65,6 +65,8 @@ class Line:
     credit: float | None
     formula: str
     """Such as "(1.00 − 0.25) / 0.43"; empty where there is nothing to compute."""
+    exact: bool = False
+    """Whether the formula gives the stored credit."""
     note: str = ""
     """What the formula leaves out, or why there is none."""
 
@@ -150,7 +152,12 @@ def _ruled(
         shown = "" if math.isclose(gain, 1) else f" × {figures.plain(gain)}"
         text = rule.write(reward, group)
         lines.append(
-            Line(reward=reward, credit=credit, formula=(f"({text})" if shown and text[0] != "(" else text) + shown)
+            Line(
+                reward=reward,
+                credit=credit,
+                formula=(f"({text})" if shown and text[0] != "(" else text) + shown,
+                exact=True,
+            )
         )
     up, down = gains.get(1, 1.0), gains.get(-1, 1.0)
     told = rule.name
@@ -181,7 +188,13 @@ def _plain(
     lines = [
         _failed(credit)
         if reward is None
-        else Line(reward=reward, credit=credit, formula=_difference(reward, group), note=_factor(reward, credit, group))
+        else Line(
+            reward=reward,
+            credit=credit,
+            formula=_difference(reward, group),
+            exact=credit is not None and math.isclose(credit, reward - group.mean, abs_tol=1e-9),
+            note=_factor(reward, credit, group),
+        )
         for reward, credit in zip(rewards, credits, strict=True)
     ]
     return Why(spread=group, rule=told, found=found, lines=tuple(lines))

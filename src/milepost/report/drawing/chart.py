@@ -109,10 +109,12 @@ class _Frame:
 
 
 def _heights(chart: Chart) -> list[float]:
-    values = [v for line in chart.lines for v in (*line.y, *line.low, *line.high) if v is not None and math.isfinite(v)]
-    low = min(values) if chart.floor is None else min(chart.floor, *values)
-    high = max(values) if chart.ceiling is None else max(chart.ceiling, *values)
-    if low == high:  # a flat line sits inside the frame, with 0 in view where that is honest
+    ends = [end for end in (chart.floor, chart.ceiling) if end is not None]
+    drawn = [v for line in chart.lines for v in (*line.y, *line.low, *line.high) if v is not None and math.isfinite(v)]
+    low, high = min([*drawn, *ends]), max([*drawn, *ends])
+    if 0 < low <= high / 2:  # an axis that starts near 0 starts at 0
+        low = 0.0
+    if low == high:  # a flat line sits inside the frame, with 0 in view
         low, high = (min(0.0, low), max(0.0, high)) if low != 0 else (0.0, 1.0)
     return ticks(low, high, 4)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,12 +46,11 @@ def evenly(items: Sequence[Stored], most: int) -> tuple[Stored, ...]:
     return tuple(items[place] for place in sorted(places))
 
 
-def bands(forests: Iterable[Stored], read: Callable[[Stored], Steps]) -> Bands:
+def bands(forests: Iterable[tuple[int, Steps]]) -> Bands:
     """Read the spread of rewards over groups.
 
     Args:
-        forests: kept forests, by rising step.
-        read: opens one of them.
+        forests: training step and forest, by rising step.
 
     Returns:
         The 10 % and 90 % quantiles over groups of the group's mean reward; NaN where no group has one.
@@ -59,14 +58,13 @@ def bands(forests: Iterable[Stored], read: Callable[[Stored], Steps]) -> Bands:
     steps: list[int] = []
     low: dict[str, list[float]] = {}
     high: dict[str, list[float]] = {}
-    for stored in forests:
-        forest = read(stored)
+    for step, forest in forests:
         for name in forest.rewards:
             means = [one.spread.mean for one in groups(forest, name) if one.spread.count]
             for side, probability in ((low, LOW), (high, HIGH)):
                 gap = [math.nan] * (len(steps) - len(side.get(name, [])))
                 side.setdefault(name, []).extend([*gap, quantile(means, probability)])
-        steps.append(stored.step)
+        steps.append(step)
     filled = {
         side: {name: (*values, *[math.nan] * (len(steps) - len(values))) for name, values in found.items()}
         for side, found in (("low", low), ("high", high))
@@ -173,47 +171,66 @@ def _metric_names(run: Run) -> list[str]:
 
 
 _KNOWN: tuple[tuple[str, str, str], ...] = (
-    ("credit/dead_groups", "Dead groups", "share"),
-    ("credit/lone_rows", "Lone rows", "number"),
     ("objective/loss", "Loss", "number"),
     ("objective/kl", "KL to the reference", "number"),
     ("objective/clip_fraction", "Clipped", "share"),
     ("objective/entropy", "Entropy", "number"),
     ("update/gradient_norm", "Gradient norm", "number"),
+    ("grow/truncated", "Answers cut by a limit", "share"),
+    ("grow/tokens_mean", "Tokens per answer", "number"),
 )
 
 
-def training(run: Run) -> tuple[Chart, ...]:
-    """Charts of everything else that was measured per step: dead groups, failed rewards, objective, update, choice."""
+def groups_and_failures(run: Run) -> tuple[Chart, ...]:
+    """Share of dead groups, and of failed rewards by name, over steps."""
     found: list[Chart] = []
-    names = _metric_names(run)
-    failed = [name for name in names if name.startswith("reward/") and name.endswith("_failed")]
+    dead = metric(run.metrics, "credit/dead_groups", "Dead groups")
+    if dead is not None:
+        note = "groups whose rewards are all equal teach nothing"
+        found.append(Chart(title="Dead groups", lines=(dead,), note=note, unit="share", floor=0))
+    names = [name for name in _metric_names(run) if name.startswith("reward/") and name.endswith("_failed")]
+    parts = [name for name in names if name != "reward/total_failed"] or names
     lines = [
         metric(run.metrics, name, name.removeprefix("reward/").removesuffix("_failed"), number)
-        for number, name in enumerate(failed)
+        for number, name in enumerate(sorted(parts))
     ]
     if known := tuple(line for line in lines if line is not None):
         found.append(Chart(title="Failed rewards", lines=known, unit="share", floor=0))
+    return tuple(found)
+
+
+def training(run: Run) -> tuple[Chart, ...]:
+    """Charts of everything else that was measured per step: objective, update, choice of tasks, answers."""
+    found: list[Chart] = []
     told = {name for name, _, _ in _KNOWN}
-    others = [(name, name, "number") for name in names if _further(name, told)]
+    others = [(name, _titled(name), "number") for name in _metric_names(run) if _further(name, told)]
     for name, title, unit in (*_KNOWN, *others):
         line = metric(run.metrics, name, title)
-        if line is not None:
+        if line is not None and not (name not in told and _constant(line)):
             note = "band: smallest to largest" if line.low else ""
             found.append(Chart(title=title, lines=(line,), note=note, unit=unit, floor=0 if unit == "share" else None))
     return tuple(found)
 
 
+def _titled(name: str) -> str:
+    stage, _, quantity = name.partition("/")
+    return f"{stage.capitalize()}: {quantity.replace('_', ' ')}"
+
+
+def _constant(line: Series) -> bool:
+    return len({value for value in line.y if value is not None}) < 2
+
+
 def _further(name: str, told: set[str]) -> bool:
-    return "/" in name and name not in told and not name.startswith(("reward/", "cost/", "seconds/"))
+    return "/" in name and name not in {*told, "credit/dead_groups"} and not name.startswith(("reward/", "cost/"))
 
 
 def costs(run: Run) -> tuple[Chart, ...]:
     """One chart per kind of cost of a step, and one of seconds by stage."""
     found: list[Chart] = []
     for name in (name for name in _metric_names(run) if name.startswith("cost/")):
-        line = metric(run.metrics, name, name.removeprefix("cost/"))
-        if line is not None:
+        line = metric(_spent(run.metrics, name), name, name.removeprefix("cost/"))
+        if line is not None and not _constant(line):
             title = name.removeprefix("cost/").replace("_", " ").capitalize() + " per step"
             found.append(Chart(title=title, lines=(line,), unit="count", floor=0))
     if run.timings:
@@ -224,6 +241,17 @@ def costs(run: Run) -> tuple[Chart, ...]:
         if known := tuple(line for line in lines if line is not None):
             found.append(Chart(title="Seconds per step", lines=known, unit="seconds", floor=0))
     return tuple(found)
+
+
+def _spent(records: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    """What each step spent, from running sums."""
+    found: list[Mapping[str, Any]] = []
+    before = 0.0
+    for record in records:
+        total = _number(record.get(name))
+        found.append({"step": record.get("step"), name: None if total is None else total - before})
+        before = before if total is None else total
+    return found
 
 
 def _number(value: object) -> float | None:

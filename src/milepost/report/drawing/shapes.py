@@ -13,7 +13,7 @@ from milepost.report.literal import visible
 from milepost.report.stored.groups import Group
 from milepost.report.stored.steps import Steps
 
-_CELL, _GAP = 15, 2
+_CELL, _GAP = 13, 2
 _MOST_CELLS = 64
 _MOST_LEAVES, _MOST_LEVELS = 40, 24
 
@@ -42,7 +42,7 @@ def _cell(x: int, y: int, credit: float | None, scale: float, told: str) -> Mark
         _CELL,
         shades.credit_class(credit, scale),
         x + _CELL / 2,
-        y + _CELL / 2 + 3.6,
+        y + _CELL / 2 + 3.4,
         _sign(credit),
     )
 
@@ -215,6 +215,6 @@ def before_after(first: float, last: float, bounds: Sequence[float | None], labe
     if len(known) == 2:
         parts.append(Markup('<path class="gain" d="M{} 12H{}"/>').format(x(first), x(last)))
     parts += [Markup('<circle class="{}" cx="{}" cy="12" r="5"/>').format(style, x(value)) for value, style in known]
-    return Markup('<svg class="span" viewBox="0 0 400 24" role="img" aria-label="{}">{}</svg>').format(
-        f"{visible(label)}: {figures.share(first)} before, {figures.share(last)} after", Markup("").join(parts)
-    )
+    return Markup(
+        '<svg class="span" viewBox="0 0 400 24" preserveAspectRatio="xMinYMid" role="img" aria-label="{}">{}</svg>'
+    ).format(f"{visible(label)}: {figures.share(first)} before, {figures.share(last)} after", Markup("").join(parts))

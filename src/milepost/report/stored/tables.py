@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+
+from milepost.report import figures
 from milepost.report.stored.groups import spread
 from milepost.report.stored.run import Run
 from milepost.report.stored.steps import Steps
@@ -233,3 +236,30 @@ def flatten(record: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str
         else:
             rows.append((prefix + name, "none" if value in ({}, None, "") else str(value)))
     return tuple(rows)
+
+
+def composition(steps: Steps) -> str:
+    """Say how the total reward is made of the others, if a weighted sum reproduces every stored total.
+
+        total_i = sum_k w_k reward_ik,   w by least squares over the answers that have every reward
+
+    Args:
+        steps: a stored forest.
+
+    Returns:
+        Such as "total = 1 × outcome + 0.2 × format"; empty if no sum fits to 1e-4 or the weights are not determined.
+    """
+    parts = [name for name in steps.rewards if name not in ("total", "solved")]
+    rows = [
+        [steps.number(f"reward.{name}", row) for name in (*parts, "total")]
+        for row in range(len(steps))
+        if not steps.children[row]
+    ]
+    full = np.array([row for row in rows if None not in row], dtype=np.float64)
+    if "total" not in steps.rewards or not parts or len(full) < len(parts):
+        return ""
+    weights, _, rank, _ = np.linalg.lstsq(full[:, :-1], full[:, -1], rcond=None)
+    if rank < len(parts) or float(np.abs(full[:, :-1] @ weights - full[:, -1]).max()) > 1e-4:
+        return ""
+    terms = (f"{figures.plain(round(float(w), 4))} × {name}" for w, name in zip(weights, parts, strict=True))
+    return "total = " + " + ".join(terms)
