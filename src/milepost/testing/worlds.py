@@ -81,9 +81,9 @@ class Payoff:
     """Reward of a leaf: what its task pays for the letters of all turns."""
 
     reads = ("text", "record")
-    name = "payoff"
     when: ClassVar[Literal["step", "leaf"]] = "leaf"
     side: ClassVar[Literal["before", "after"]] = "after"
+    name: str = "payoff"
     low: float = 0.0
     high: float = 1.0
 

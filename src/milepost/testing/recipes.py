@@ -1,0 +1,178 @@
+"""Check of a recipe: its card says everything, it builds with its defaults, and it learns in a small world."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from milepost import keys, recipe
+from milepost.forest import Forest
+from milepost.part import StatefulCredit, Task
+from milepost.recipe import Card, Train
+from milepost.rewards import combine, guard
+from milepost.sampling.frontier import Draw, grow
+from milepost.testing.forests import batch
+from milepost.testing.parts import Check, check_part, require, run_all, same, scored_batch
+from milepost.testing.strategies import check_choice, check_sampler
+from milepost.testing.worlds import Letters, Payoff, TabularPolicy, letter_task
+
+_DOMAINS = ("text", "agent", "flow", "control", "planning", "vision")
+_JOBS = ("train", "search", "curate", "evaluate")
+_KEY = keys.root(0)
+_SOLVED = ((0.0, 1.0, 1.0, 0.0), (1.0,), (1.0, 1.0, 1.0), (None, 1.0, 0.0, None), (None, None), (0.0, 0.0), (None, 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What a few steps in a small world did."""
+
+    policy: TabularPolicy
+    losses: tuple[float, ...]
+    last: Forest
+
+
+def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
+    """Check a recipe from its card to a few steps of learning.
+
+    Args:
+        name: recipe name as `milepost list` prints it.
+        tests: folder that holds the tests which the card's claims name; None leaves that check out.
+
+    Returns:
+        Names of the checks that were run.
+
+    Raises:
+        UnknownName: no such recipe.
+        AssertionError: with one line for each broken promise.
+    """
+    card, job = recipe.card(name), recipe.builder(name)()
+    rewards = sorted({reward.name for reward in job.rewards} | {"total"})
+
+    def checks() -> Iterator[Check]:
+        yield Check(name="card", run=lambda: _card(card))
+        if tests is not None:
+            yield Check(name="claims", run=lambda folder=tests: _claims(card, folder))
+        yield Check(name="settings", run=lambda: _settings(name, job))
+        yield Check(name="task choice", run=lambda: _passes(lambda: check_choice(job.choice, names=rewards)))
+        yield Check(name="sampler", run=lambda: _passes(lambda: check_sampler(job.sampler)))
+        solved = batch(rewards, groups=_SOLVED)
+        yield Check(name="credit", run=lambda: _passes(lambda: check_part(job.credit, forest=solved)))
+        scored = scored_batch(rewards)
+        yield Check(name="objective", run=lambda: _passes(lambda: check_part(job.objective, forest=scored)))
+        yield Check(name="learns", run=lambda: _learns(job))
+
+    return run_all(job, list(checks()))
+
+
+def _passes(check: Any) -> None:
+    check()
+
+
+def _card(card: Card) -> None:
+    empty = [name for name in ("title", "paper", "summary", "parts", "claims", "bibtex") if not getattr(card, name)]
+    require(not empty, f"{', '.join(empty)} of the card is empty")
+    require(1950 < card.year < 2100, f"the year is {card.year}")
+    require(
+        bool(card.domains) and set(card.domains) <= set(_DOMAINS), f"domains are {card.domains}, expected of {_DOMAINS}"
+    )
+    require(card.job in _JOBS, f"the job is {card.job!r}, expected one of {_JOBS}")
+    require(card.bibtex.lstrip().startswith("@"), "bibtex does not start with @")
+
+
+def _claims(card: Card, tests: Path) -> None:
+    for claim, where in card.claims.items():
+        path, _, test = where.partition("::")
+        file = tests.parent / path
+        found = file.is_file() and f"def {test.rpartition('::')[2].partition('[')[0]}(" in file.read_text(
+            encoding="utf-8"
+        )
+        require(found, f"the claim {claim!r} names {where}, which does not exist")
+
+
+def _settings(name: str, job: Train) -> None:
+    known = recipe.settings_of(name)
+    loose = [
+        n for n, one in known.items() if one.kind is not inspect.Parameter.KEYWORD_ONLY or one.default is one.empty
+    ]
+    require(not loose, f"settings {loose} are not keyword-only with a default")
+    bare = [n for n, one in known.items() if one.annotation is one.empty]
+    require(not bare, f"settings {bare} have no type")
+    again = recipe.builder(name)(**{n: one.default for n, one in known.items()})
+    require(same(again, job), "built with its defaults written out it is another job")
+
+
+def _learns(job: Train) -> None:
+    first, second = (learn(job, steps=3) for _ in range(2))
+    require(same(first.losses, second.losses), "two runs of the same key differ")
+    finite = all(abs(loss) < float("inf") for loss in first.losses)
+    require(finite and len(first.losses) == 3, f"the losses are {first.losses}")
+    fresh = TabularPolicy.random("abc", key=_KEY, length=2)
+    require(not torch.equal(first.policy.table, fresh.table), "three steps changed no weight")
+    counted = first.last.valid("advantage") & ~first.last["ok.total"]
+    require(not bool(counted[first.last.leaves()].any()), "a row whose reward failed counts")
+
+
+def learn(job: Train, *, steps: int, width_of_pool: int = 6) -> Learned:
+    """Train the tabular policy for a few steps; each reward of the job is stood in for by the world's payoff.
+
+    Args:
+        job: a recipe's job.
+        steps: number of updates.
+        width_of_pool: number of tasks.
+
+    Returns:
+        The policy, its losses and the last batch.
+    """
+    pool = [_task(number) for number in range(width_of_pool)]
+    policy, reference = (TabularPolicy.random("abc", key=_KEY, length=2) for _ in range(2))
+    optimiser = torch.optim.SGD(list(policy.trainable().values()), lr=0.5)
+    chosen = job.choice.init(pool, _KEY)
+    credit: Any = job.credit.init() if isinstance(job.credit, StatefulCredit) else None
+    losses: list[float] = []
+    forest = Forest.of([])
+    for step in range(steps):
+        wanted = job.choice.refresh(chosen)
+        if wanted is not None:
+            scoring = _rollout(
+                job, policy, [pool[place] for place in wanted.tolist()], keys.fold(_KEY, "refresh", step)
+            )
+            chosen = job.choice.update(chosen, scoring, scoring=True)
+        drawn = job.choice.draw(chosen, 4)
+        forest = _rollout(job, policy, [pool[place] for place in drawn.tasks.tolist()], keys.fold(_KEY, "step", step))
+        chosen = job.choice.update(drawn.state, forest, scoring=False)
+        if isinstance(job.credit, StatefulCredit):
+            forest, credit = job.credit.apply(forest, credit)
+        else:
+            forest = job.credit(forest)
+        rows = torch.arange(len(forest))
+        held = reference.log_prob(forest, rows).detach() if job.objective.needs_reference else None
+        optimiser.zero_grad()
+        loss = job.objective(forest, policy.log_prob(forest, rows), held).loss
+        loss.backward()
+        optimiser.step()
+        policy.advance()
+        losses.append(float(loss.detach()))
+    return Learned(policy=deepcopy(policy), losses=tuple(losses), last=forest)
+
+
+def _task(number: int) -> Task:
+    payoff: dict[str, float | None] = {"abc"[number % 3] + second: 1.0 for second in "abc"}
+    return letter_task(f"t{number}", prompt="abc"[number % 3], payoff={**payoff, "cc": None})
+
+
+def _rollout(job: Train, policy: TabularPolicy, tasks: list[Task], key: int) -> Forest:
+    number: dict[str, int] = {}
+    draws: list[Draw] = []
+    for task in tasks:
+        number[task.id] = number.get(task.id, -1) + 1
+        draws.append(Draw(task=task, number=number[task.id]))
+    forest = grow(draws, policy=policy, environment=Letters(), sampler=job.sampler, key=key)
+    for reward in job.rewards:
+        forest = guard.score(Payoff(name=reward.name), forest, forest.leaves())
+    return combine.total(forest, [reward.name for reward in job.rewards], list(job.weights))
