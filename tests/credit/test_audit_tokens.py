@@ -53,7 +53,7 @@ def lines_of(forest: Forest) -> Ragged:
 
 
 def own_step_only(forest: Forest) -> TokenBatch:
-    """One line per step, with the steps before it as context: only its own tokens train, as step-wise trainers do it."""
+    """One line per step, with the steps before it as context: only its own tokens train, as in step-wise trainers."""
     batch = assemble(forest, lines_of(forest), right_aligned=True)
     step = (forest.parent >= 0).nonzero().squeeze(1)
     own = forest.token_row[batch.source.clamp(min=0)] == step[:, None]
