@@ -1,4 +1,7 @@
-"""Code on the pages runs: every Python block of a page, in order, in one namespace and in an empty folder."""
+"""Code on the pages runs: every Python block of a page, in order, in one namespace and in an empty folder.
+
+A block whose first line is a comment with a file's name, `# mine.py`, is that file.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w-]+\.py)\n")
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 
 
@@ -42,10 +46,13 @@ def test_the_how_to_pages_have_code():
 @pytest.mark.parametrize("page", WITH_CODE, ids=name)
 def test_code_runs(page, tmp_path):
     # One script per page, with empty lines in front of each block, so that a traceback names the line of the page.
+    script = tmp_path / f"page_{page.stem}.py"
     lines: list[str] = []
     for start, code in blocks(page):
-        lines += [""] * (start - len(lines)) + code.splitlines()
-    script = tmp_path / f"{page.stem}.py"
+        if file := FILE.match(code):
+            (tmp_path / file.group(1)).write_text("\n" * start + code, encoding="utf-8")
+        else:
+            lines += [""] * (start - len(lines)) + code.splitlines()
     script.write_text("\n".join(lines) + "\n", encoding="utf-8")
     done = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, f"{name(page)}:\n{done.stderr[-4000:]}"
