@@ -212,7 +212,8 @@ def _separate(
             alone = _played(policy, environment, [task], narrow)
             rows = forest.subtree(root)
             if narrow == 1:
-                rows = forest.path(int(forest.leaves()[forest.root_of()[forest.leaves()] == root][0]))
+                first = int((forest.parent == root).nonzero()[0])
+                rows = torch.cat((torch.tensor([root]), forest.subtree(first)))
             mine = forest.select(rows)
             names = [name for name in mine.names if name not in ("tokens.log_prob", "log_prob", "parent")]
             found = difference(mine, alone, names=names)

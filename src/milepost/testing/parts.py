@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from milepost.errors import MilepostError
 from milepost.forest import Forest
 from milepost.part import Credit, Loss, Objective, StatefulCredit
 from milepost.segments import group_count
@@ -55,8 +54,10 @@ def run_all(part: object, checks: Iterator[Check] | Sequence[Check]) -> tuple[st
         done.append(check.name)
         try:
             check.run()
-        except (AssertionError, MilepostError) as error:
+        except AssertionError as error:
             broken.append(f"  {check.name}: {error}")
+        except Exception as error:  # noqa: BLE001 - a part of the user's may raise anything, which breaks a promise too
+            broken.append(f"  {check.name}: it raised {type(error).__name__}: {error}")
     require(not broken, f"{type(part).__name__} breaks {len(broken)} of {len(done)} promises:\n" + "\n".join(broken))
     return tuple(done)
 
