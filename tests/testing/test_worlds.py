@@ -36,8 +36,6 @@ def test_probabilities_sum_to_one(turns, shows, stop):
     everything = worlds.trajectories(policy, worlds.Letters(turns=turns, shows=shows), task)
     total = torch.stack([one.log_prob for one in everything]).detach().exp().sum()
     assert float(total) == pytest.approx(1.0, abs=1e-12)
-        1.0, abs=1e-12
-    )
 
 
 @pytest.mark.statistical
