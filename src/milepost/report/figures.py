@@ -136,3 +136,17 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60}{NARROW_SPACE}min {whole % 60}{NARROW_SPACE}s"
     return f"{whole // 3600}{NARROW_SPACE}h {whole % 3600 // 60}{NARROW_SPACE}min"
+
+
+def counted(number: int, name: str) -> str:
+    """Write how many of something there are.
+
+    Args:
+        number: at least 0.
+        name: the thing, in the singular.
+
+    Returns:
+        Such as "1 tree", "3 trees", "2 trajectories".
+    """
+    many = name[:-1] + "ies" if name.endswith("y") else name + "s"
+    return f"{number:,} {name if number == 1 else many}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from markupsafe import Markup, escape
@@ -32,6 +33,11 @@ def literal(text: str) -> Markup:
         else escape(visible(piece.text))
         for piece in pieces(text)
     )
+
+
+def style() -> Markup:
+    """The style sheet of the package, to be put into a page."""
+    return Markup(files("milepost.report").joinpath("templates/style.css").read_text("utf-8"))  # noqa: S704
 
 
 def _finalize(value: object) -> object:

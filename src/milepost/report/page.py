@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,19 @@ def write(folder: Path, out: Path, *, limit_bytes: int = LIMIT_BYTES) -> Path:
         FormatError: a file of the run is damaged.
         MissingExtra: jinja2 is not installed.
     """
-    text = render(folder, limit_bytes=limit_bytes)
+    return save(render(folder, limit_bytes=limit_bytes), out)
+
+
+def save(text: str, out: Path) -> Path:
+    """Write a page so that a reader sees the old or the new one, never a part.
+
+    Args:
+        text: the page.
+        out: the file; its folder is made if needed.
+
+    Returns:
+        The file.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(out.name + ".draft")
     draft.write_text(text, encoding="utf-8")
@@ -140,7 +151,7 @@ def _head(found: run.Run) -> dict[str, Any]:
     tasks = found.settings.get("tasks", {})
     trained = ", ".join(str(item) for item in tasks.get("names", ())) if isinstance(tasks, dict) else ""
     return {
-        "style": Markup(files("milepost.report").joinpath("templates/style.css").read_text("utf-8")),  # noqa: S704
+        "style": markup.style(),
         "title": found.name,
         "subtitle": source + (f" on {trained}" if trained else ""),
         "sections": SECTIONS,

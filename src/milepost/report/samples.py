@@ -155,8 +155,7 @@ def sample(steps: Steps, choice: Choice, *, step: int, scale: float, per_charact
     reward = steps.main_reward
     worked = _arithmetic(steps, choice.root, reward)
     draw = _Drawing(steps=steps, lines=worked.lines, scale=scale, per_character=per_character, left=[_MOST_STEPS])
-    below = tuple(steps.children[choice.root])
-    trunk = draw.fork((), 0, below, 0)
+    trunk = draw.fork((), 0, _in_order(steps, choice.root), 0)
     return Sample(
         step=step,
         root=choice.root,
@@ -170,6 +169,15 @@ def sample(steps: Steps, choice: Choice, *, step: int, scale: float, per_charact
         trunk=trunk,
         steps_in_all=len(steps.trees[choice.root]) - 1,
     )
+
+
+def _in_order(steps: Steps, root: int) -> tuple[int, ...]:
+    """Answers of one turn best credit first; the branches of a deeper tree as they grew."""
+    below = steps.children[root]
+    if any(steps.children[row] for row in below):
+        return below
+    credit = {row: steps.number("advantage", row) for row in below}
+    return tuple(sorted(below, key=lambda row: (credit[row] is None, -(credit[row] or 0.0), row)))
 
 
 def prompt(steps: Steps, root: int) -> str:
@@ -261,7 +269,7 @@ class _Drawing:
             call=_cut(steps.text("call", row)),
             result=_cut(steps.text("result", row)),
             scores=_scores(steps, row),
-            facts=_facts(steps, row, [float(value) for value in log_prob]),
+            facts=facts(steps, row),
             line=self.lines.get(row),
         )
 
@@ -301,9 +309,18 @@ def _scores(steps: Steps, row: int) -> tuple[Score, ...]:
     return tuple(found)
 
 
-def _facts(steps: Steps, row: int, log_prob: Sequence[float]) -> tuple[str, ...]:
+def facts(steps: Steps, row: int) -> tuple[str, ...]:
+    """Tokens, log-probability and cost of a step, each in words.
+
+    Args:
+        steps: a stored forest.
+        row: one of its rows.
+
+    Returns:
+        Such as "log-prob −8.30, −0.36 per token", "23 tokens", "1 model call".
+    """
     found: list[str] = []
-    own = steps.number("log_prob", row)
+    log_prob, own = _policy_values(steps, row), steps.number("log_prob", row)
     if log_prob:
         each = figures.fixed(sum(log_prob) / len(log_prob))
         found.append(f"log-prob {figures.fixed(sum(log_prob))}, {each} per token")

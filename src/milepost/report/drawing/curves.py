@@ -203,18 +203,29 @@ def training(run: Run) -> tuple[Chart, ...]:
     """Charts of everything else that was measured per step: objective, update, choice of tasks, answers."""
     found: list[Chart] = []
     told = {name for name, _, _ in _KNOWN}
-    others = [(name, _titled(name), "number") for name in _metric_names(run) if _further(name, told)]
-    for name, title, unit in (*_KNOWN, *others):
-        line = metric(run.metrics, name, title)
+    others = [(name, title(name), "number") for name in _metric_names(run) if _further(name, told)]
+    for name, told_as, unit in (*_KNOWN, *others):
+        line = metric(run.metrics, name, told_as)
         if line is not None and not (name not in told and _constant(line)):
             note = "band: smallest to largest" if line.low else ""
-            found.append(Chart(title=title, lines=(line,), note=note, unit=unit, floor=0 if unit == "share" else None))
+            found.append(
+                Chart(title=told_as, lines=(line,), note=note, unit=unit, floor=0 if unit == "share" else None)
+            )
     return tuple(found)
 
 
-def _titled(name: str) -> str:
+def title(name: str) -> str:
+    """What a metric is called on a page.
+
+    Args:
+        name: such as "reward/total_mean".
+
+    Returns:
+        Such as "Reward: total mean".
+    """
+    known = {metric: told for metric, told, _ in _KNOWN} | {"credit/dead_groups": "Dead groups"}
     stage, _, quantity = name.partition("/")
-    return f"{stage.capitalize()}: {quantity.replace('_', ' ')}"
+    return known.get(name, f"{stage.capitalize()}: {quantity.replace('_', ' ')}")
 
 
 def _constant(line: Series) -> bool:
@@ -231,8 +242,8 @@ def costs(run: Run) -> tuple[Chart, ...]:
     for name in (name for name in _metric_names(run) if name.startswith("cost/")):
         line = metric(_spent(run.metrics, name), name, name.removeprefix("cost/"))
         if line is not None and not _constant(line):
-            title = name.removeprefix("cost/").replace("_", " ").capitalize() + " per step"
-            found.append(Chart(title=title, lines=(line,), unit="count", floor=0))
+            told = name.removeprefix("cost/").replace("_", " ").capitalize() + " per step"
+            found.append(Chart(title=told, lines=(line,), unit="count", floor=0))
     if run.timings:
         stages = list(dict.fromkeys(name for record in run.timings for name in record if name != "step"))
         lines = [

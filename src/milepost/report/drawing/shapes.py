@@ -218,3 +218,32 @@ def before_after(first: float, last: float, bounds: Sequence[float | None], labe
     return Markup(
         '<svg class="span" viewBox="0 0 400 24" preserveAspectRatio="xMinYMid" role="img" aria-label="{}">{}</svg>'
     ).format(f"{visible(label)}: {figures.share(first)} before, {figures.share(last)} after", Markup("").join(parts))
+
+
+def interval(estimate: float, low: float | None, high: float | None, label: str) -> Markup:
+    """Draw a difference with its interval around a line at 0.
+
+    Args:
+        estimate: the difference, finite.
+        low: lower bound; None where unknown.
+        high: upper bound; None where unknown.
+        label: what it is of, for the text alternative.
+
+    Returns:
+        One SVG element that fills its line; 0 is in the middle, the scale that of the widest bound.
+    """
+    known = [v for v in (estimate, low, high) if v is not None and math.isfinite(v)]
+    widest = max((abs(value) for value in known), default=0.0) or 1.0
+
+    def x(value: float) -> float:
+        return round(200 + 180 * value / widest, 1)
+
+    parts = [Markup('<path class="axis" d="M8 12H392M200 3V21"/>')]
+    if len(known) == 3 and low is not None and high is not None:
+        style = "now" if low > 0 or high < 0 else "was"
+        parts.append(Markup('<path class="range {}" d="M{} 12H{}"/>').format(style, x(low), x(high)))
+    parts.append(Markup('<circle class="now" cx="{}" cy="12" r="5"/>').format(x(estimate)))
+    told = f"{visible(label)}: {figures.plain(estimate)}, interval {figures.plain(low)} to {figures.plain(high)}"
+    return Markup(
+        '<svg class="span" viewBox="0 0 400 24" preserveAspectRatio="xMinYMid" role="img" aria-label="{}">{}</svg>'
+    ).format(told, Markup("").join(parts))
