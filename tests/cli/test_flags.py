@@ -161,7 +161,7 @@ def test_split():
 
 
 def test_a_missing_file_is_wrong_usage(tmp_path):
-    with pytest.raises(SettingError, match="gone.toml"):
+    with pytest.raises(SettingError, match=r"gone\.toml"):
         flags.read_file(tmp_path / "gone.toml")
 
 

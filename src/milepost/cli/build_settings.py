@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import io
 import operator
 import re
-import typing
+import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ def _from_source(name: str, source: str) -> tuple[Setting, ...]:
         raise FormatError(f"Recipe {name!r} has no function build(): write one, with keyword-only settings.")
     build = functions[0]
     docs = _argument_docs(ast.get_docstring(build) or "")
+    comments = _comments(source)
     if build.args.args or build.args.posonlyargs or build.args.vararg or build.args.kwarg:
         raise FormatError(
             f"build() of recipe {name!r} must take keyword-only settings, as in build(*, width: int = 8)."
@@ -74,7 +76,7 @@ def _from_source(name: str, source: str) -> tuple[Setting, ...]:
                     name=argument.arg,
                     type=_type(argument.annotation),
                     default=ast.literal_eval(default),
-                    doc=docs.get(argument.arg, ""),
+                    doc=docs.get(argument.arg) or comments.get(argument.lineno, ""),
                 )
             )
         except ValueError as error:
@@ -101,6 +103,12 @@ def _type(node: ast.expr) -> Any:
     raise ValueError(f"{ast.unparse(node)} is not int, float, str, bool, Literal[...], tuple[plain, ...] or a union")
 
 
+def _comments(source: str) -> dict[int, str]:
+    """Comments by line: a recipe has no room for an Args section, but for a comment behind each setting."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {token.start[0]: token.string.lstrip("# ").rstrip() for token in tokens if token.type == tokenize.COMMENT}
+
+
 def _argument_docs(docstring: str) -> dict[str, str]:
     """What the Args section says of each argument."""
     _, _, after = docstring.partition("Args:\n")
@@ -116,8 +124,3 @@ def _argument_docs(docstring: str) -> dict[str, str]:
         elif line.strip():
             break
     return found
-
-
-def is_choice(kind: Any) -> bool:
-    """Whether a type is a `Literal`."""
-    return typing.get_origin(kind) is Literal

@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
 
     With --json, for a run or forest: an object with `forests`, an array of `forest`, `clean`, `checked`, `skipped`
     (check to reason) and `found` (sentences). For a recipe: `recipe`, `how` ("tests" or "contract"), `held`, and
-    `claims`, an array of `claim`, `test` and `held`, or `problems`, an array of sentences.
+    `claims`, an array of `claim`, `test`, `held`, `said`, or `checked` and `problems`, arrays of sentences.
     """
     parser = argparse.ArgumentParser(
         prog="milepost check",
@@ -119,14 +119,17 @@ def _by_tests(name: str, card: recipe.Card, root: Path) -> dict[str, Any]:
 def _by_contract(name: str) -> dict[str, Any]:
     from milepost.testing import check_recipe
 
-    problems = [str(problem) for problem in check_recipe(name)]
-    return {"recipe": name, "how": "contract", "held": not problems, "problems": problems}
+    try:
+        checked = check_recipe(name)
+    except AssertionError as broken:
+        return {"recipe": name, "how": "contract", "held": False, "checked": [], "problems": str(broken).splitlines()}
+    return {"recipe": name, "how": "contract", "held": True, "checked": checked, "problems": []}
 
 
 def _recipe_text(found: dict[str, Any]) -> str:
     if found["how"] == "contract":
         head = f"{found['recipe']}: the tests of its claims are in milepost's repository, which is not here."
-        verdict = [f"- {problem}" for problem in found["problems"]] or ["The contract of a recipe holds."]
+        verdict = found["problems"] or [f"The contract of a recipe holds: {', '.join(found['checked'])}."]
         return "\n".join([head, *verdict])
     rows = [("holds" if row["held"] else "FAILS", row["claim"], row["test"]) for row in found["claims"]]
     failed = [f"\n{row['test']}: {row['said']}" for row in found["claims"] if not row["held"]]

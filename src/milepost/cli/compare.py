@@ -9,13 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from milepost import keys
-from milepost.cli import flags, output, progress
-from milepost.engines import pairs
-from milepost.engines.pairs import Pairs, Side
+from milepost.cli import flags, output
 from milepost.errors import SettingError, unknown_name
 
 if TYPE_CHECKING:
+    from milepost.engines.pairs import Pairs, Side
     from milepost.evaluation.compare import Comparison, Difference
 
 REPEATS = 5
@@ -86,6 +84,8 @@ def _folders(words: flags.Words) -> int:
     for name in given:
         if name not in ("--json", "--unit"):
             raise SettingError(str(unknown_name("flag for two folders", name, ("--json", "--unit"))))
+    from milepost.engines import pairs
+
     first, second = (Path(name) for name in words.names)
     unit = given.get("--unit", ("", "tokens"))[-1]
     document = _conclude(pairs.finished(first, second), (str(first), str(second)), unit, as_json="--json" in given)
@@ -96,6 +96,8 @@ def _folders(words: flags.Words) -> int:
 
 
 def _asked(words: flags.Words) -> _Asked:
+    from milepost.engines.pairs import UNLIMITED, Side
+
     shared = flags.read_file(words.file)
     files = [flags.read_file(Path(name)) if name.endswith(".toml") else {} for name in words.names]
     recipes = [str(file.get("recipe", "")) or name for name, file in zip(words.names, files, strict=True)]
@@ -119,7 +121,7 @@ def _asked(words: flags.Words) -> _Asked:
     in_file = any("steps" in file.get("update", {}) for file in (shared, files[0]))
     if cost and not said and not in_file:
         settings = sides[0].settings
-        sides[0] = replace(sides[0], settings=replace(settings, update=replace(settings.update, steps=pairs.UNLIMITED)))
+        sides[0] = replace(sides[0], settings=replace(settings, update=replace(settings.update, steps=UNLIMITED)))
     return _Asked(first=sides[0], second=sides[1], launch=chosen[0].launch, unit=next(iter(cost), "tokens"))
 
 
@@ -155,6 +157,9 @@ def _free_folder() -> Path:
 
 
 def _run(asked: _Asked, out: Path) -> Pairs:
+    from milepost.cli import progress
+    from milepost.engines import pairs
+
     with progress.view(as_json=asked.launch.json) as view:
         tellers: dict[tuple[str, int], Any] = {}
 
@@ -171,6 +176,8 @@ def _run(asked: _Asked, out: Path) -> Pairs:
 
 
 def _conclude(found: Pairs, names: tuple[str, str], unit: str, *, as_json: bool) -> dict[str, Any]:
+    from milepost import keys
+    from milepost.engines import pairs
     from milepost.evaluation import compare
 
     key = keys.fold(keys.root(found.first[0].settings.seed), "compare")
@@ -190,13 +197,13 @@ def _data(found: Comparison) -> dict[str, Any]:
 
 
 def _text(found: Comparison, said: str) -> str:
+    from milepost.cli.progress import short
+
     first, second = found.names
     metrics = [("held-out metric", first, second, "difference", "95 % interval", "sign test")]
     metrics += [_row(one) for one in found.differences]
     costs = [("mean cost", first, second, "ratio")]
-    costs += [
-        (one.unit, progress.short(one.first), progress.short(one.second), _number(one.ratio)) for one in found.costs
-    ]
+    costs += [(one.unit, short(one.first), short(one.second), _number(one.ratio)) for one in found.costs]
     return "\n\n".join([output.table(metrics), output.table(costs), said])
 
 

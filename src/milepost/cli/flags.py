@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-import tyro
-
 from milepost import recipe
 from milepost.cli import build_settings
 from milepost.engines import settings as sections
@@ -139,6 +137,8 @@ def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: 
         SettingError: a value is not allowed.
         SystemExit: code 0 after --help, code 2 for a flag that is not understood.
     """
+    import tyro
+
     own = build_settings.of(name)
     typed, options = _take_free(flags)
     asked = toml_file.from_mapping(RunSettings, merged({**given, "recipe": name}, options))
@@ -209,6 +209,8 @@ def _unambiguous(own: Sequence[build_settings.Setting]) -> frozenset[str]:
 
 def _kinds(own: Sequence[build_settings.Setting]) -> dict[str, Any]:
     """Section name to a dataclass of what flags can set in it, with short names where only one setting ends so."""
+    import tyro
+
     alone = _unambiguous(own)
 
     def described(leaf: str, short: str, doc: str) -> Any:
@@ -229,6 +231,8 @@ def _kinds(own: Sequence[build_settings.Setting]) -> dict[str, Any]:
 
 def _flags_type(kinds: Mapping[str, Any]) -> Any:
     """A dataclass with one field per section, and the settings that belong to none."""
+    import tyro
+
     cost = tyro.constructors.PrimitiveConstructorSpec[dict[str, float]](
         nargs="*",
         metavar="UNIT=NUMBER",

@@ -6,15 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from milepost import recipe
-from milepost.cli import flags, output, progress, report
-from milepost.engines import repeats
-from milepost.engines.repeats import Standing
+from milepost.cli import flags, output
 from milepost.errors import MissingExtra, SettingError
+
+if TYPE_CHECKING:
+    from milepost.engines.repeats import Standing
 
 USAGE = """usage: milepost run <recipe> [@ file.toml] [flags]
        milepost run @ file.toml [flags]
@@ -82,6 +83,8 @@ def free_folder(name: str) -> Path:
 
 def interrupted(out: Path, *, as_json: bool) -> int:
     """Say how to go on after Ctrl-C; the exit code is 3, because the run is not done."""
+    from milepost.engines import repeats
+
     begun = repeats.is_run(out) or repeats.asked(out) > 0
     command = f"milepost resume {out}" if begun else ""
     if as_json:
@@ -91,6 +94,9 @@ def interrupted(out: Path, *, as_json: bool) -> int:
 
 
 def _go(chosen: flags.Chosen, out: Path) -> int:
+    from milepost.cli import progress
+    from milepost.engines import repeats
+
     settings, launch = chosen.settings, chosen.launch
     with progress.view(as_json=launch.json) as view:
         if launch.repeats == 0:
@@ -136,6 +142,8 @@ def conclude(found: Sequence[Standing], out: Path, *, as_json: bool, with_report
 
 def _report(folder: Path) -> str:
     """Path of the report; a note in its place when what draws it is not installed."""
+    from milepost.cli import report
+
     try:
         return str(report.write(folder, folder / "report.html"))
     except MissingExtra as error:
@@ -198,6 +206,8 @@ def points(number: float) -> str:
 
 
 def _text(found: Mapping[str, Any]) -> str:
+    from milepost.cli import progress
+
     gain = f"{points(found['gain'])} points (95 % interval {points(found['gain_low'])} to {points(found['gain_high'])})"
     spent = "  ".join(f"{unit} {progress.short(value)}" for unit, value in sorted(found["cost"].items()))
     rows = [

@@ -1,0 +1,257 @@
+"""`milepost show`: a run, a stored forest, or one of its steps with its path and its siblings, in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from milepost.cli import output
+from milepost.engines import repeats
+from milepost.errors import SettingError
+from milepost.report import figures, literal
+from milepost.report.drawing import shades
+from milepost.report.samples import prompt
+from milepost.report.stored import groups, run, steps, tables
+from milepost.report.stored.steps import Steps
+
+MOST_TREES = 20
+WIDTH = 72
+_COLOURS = ("red", "green")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show something stored.
+
+    With --json, an object. Of a run: `run`, `recipe`, `seed`, `step`, `steps`, `finished`, `cost`, `evaluations`,
+    `metrics` (of the last step), `failed`, `forests` (paths). Of a forest: `forest`, `rows`, `columns`, `rewards` (name
+    to `mean`, `counted`, `failed`), `ends`, `trees` (an array of `root`, `task`, `prompt`, `answers`, `mean`, `dead`).
+    Of a step: `forest`, `row`, `path` and `siblings`: arrays of `row`, `parent`, `origin`, `end`, `text`, `call`,
+    `result`, `rewards` (name to `value` and `reason`), `advantage`, `value`, `tokens`, `cost`.
+    """
+    parser = argparse.ArgumentParser(
+        prog="milepost show", description="Show a run, a stored forest, or one of its steps with path and siblings."
+    )
+    parser.add_argument(
+        "target",
+        metavar="place[#row]",
+        help="folder of a run or of a stored forest; #17 shows row 17 (of a run: the last)",
+    )
+    parser.add_argument("--trees", type=int, default=MOST_TREES, help="trees of a forest that are listed")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    options = parser.parse_args(argv)
+    place, mark, row = options.target.partition("#")
+    folder = Path(place)
+    if mark:
+        if not row.isdecimal():
+            raise SettingError(f"#{row} is no row: expected a whole number, as in `milepost show {place}#17`.")
+        return _step(_forest_of(folder), int(row), as_json=options.json)
+    if (folder / repeats.NAME).is_file() or repeats.is_run(folder):
+        return _run(folder, as_json=options.json)
+    return _forest(folder, options.trees, as_json=options.json)
+
+
+# ---- a run ----
+
+
+def _run(folder: Path, *, as_json: bool) -> int:
+    found = [_run_data(one) for one in repeats.runs_in(folder)]
+    if as_json:
+        output.document(found[0] if repeats.is_run(folder) else {"repeats": found})
+    else:
+        output.say("\n\n".join(map(_run_text, found)))
+    return output.DONE
+
+
+def _run_data(folder: Path) -> dict[str, Any]:
+    standing, stored = repeats.standing(folder), run.read(folder)
+    forests = [(one.step, steps.read(one.folder)) for one in stored.forests]
+    return {
+        "run": str(folder),
+        "recipe": standing.settings.recipe,
+        "seed": standing.settings.seed,
+        "step": standing.step,
+        "steps": standing.settings.update.steps,
+        "finished": standing.finished,
+        "cost": dict(standing.cost),
+        "evaluations": list(stored.evaluations),
+        "metrics": dict(stored.metrics[-1]) if stored.metrics else {},
+        "failed": [
+            {"reward": row.reward, "code": row.code, "count": row.count, "example": row.example}
+            for row in tables.reasons(forests)
+        ],
+        "forests": [str(one.folder) for one in stored.forests],
+    }
+
+
+def _run_text(found: Mapping[str, Any]) -> str:
+    state = "finished" if found["finished"] else f"stopped; continue with: milepost resume {found['run']}"
+    head = [
+        ("run", found["run"]),
+        ("recipe", f"{found['recipe']}, seed {found['seed']}"),
+        ("steps", f"{found['step']} of {found['steps']}, {state}"),
+        *((f"spent {unit}", figures.count(value)) for unit, value in sorted(found["cost"].items())),
+        *(
+            (f"held out at step {one['step']}", f"{one['success']:.1%} ({one['low']:.1%} to {one['high']:.1%})")
+            for one in found["evaluations"]
+        ),
+        *(
+            ("failed rewards", f"{row['count']} of {row['reward']}: {row['code']} {row['example']}")
+            for row in found["failed"]
+        ),
+    ]
+    metrics = [(f"  {name}", figures.plain(value, 4)) for name, value in found["metrics"].items() if name != "step"]
+    last = found["forests"][-1:]
+    following = [f"forests: {len(found['forests'])}. Next: milepost show {last[0]}"] if last else []
+    return "\n".join([output.table(head), *(["last step:", output.table(metrics)] if metrics else []), *following])
+
+
+# ---- a forest ----
+
+
+def _forest_of(folder: Path) -> Path:
+    """A stored forest: the folder itself, or the last that a run keeps."""
+    if not repeats.is_run(folder):
+        return folder
+    kept = run.stored(folder / "forests") or run.stored(folder / "evaluation")
+    if not kept:
+        raise SettingError(f"{folder} keeps no forest yet: see `milepost show {folder}`.")
+    return kept[-1].folder
+
+
+def _forest(folder: Path, most: int, *, as_json: bool) -> int:
+    found = steps.read(folder)
+    data = _forest_data(folder, found)
+    if as_json:
+        output.document(data)
+        return output.DONE
+    rewards = [
+        (name, figures.plain(one["mean"], 4), str(one["counted"]), str(one["failed"]))
+        for name, one in data["rewards"].items()
+    ]
+    trees = [
+        (str(one["root"]), one["task"], str(one["answers"]), figures.plain(one["mean"], 3), _one_line(one["prompt"]))
+        for one in data["trees"][:most]
+    ]
+    ends = ", ".join(f"{name} {count}" for name, count in data["ends"].items())
+    parts = [
+        f"{folder}: {data['rows']} steps in {len(data['trees'])} trees. Ends: {ends or 'none stored'}.",
+        f"columns: {', '.join(data['columns'])}",
+        output.table([("reward", "mean", "counted", "failed"), *rewards]) if rewards else "no rewards",
+        output.table([("row", "task", "answers", "mean", "prompt"), *trees]),
+        f"Next: milepost show {folder}#{_first_answer(found)}",
+    ]
+    output.say("\n\n".join(parts))
+    return output.DONE
+
+
+def _first_answer(found: Steps) -> int:
+    return next((row for row, parent in enumerate(found.parent.tolist()) if parent >= 0), 0)
+
+
+def _one_line(text: str) -> str:
+    return literal.one_line(text, WIDTH)
+
+
+def _forest_data(folder: Path, found: Steps) -> dict[str, Any]:
+    leaves = [leaf for root in found.roots for leaf in found.leaves_below(root)]
+    rewards: dict[str, Any] = {}
+    for name in found.rewards:
+        known = [value for leaf in leaves if (value := found.number(f"reward.{name}", leaf)) is not None]
+        mean = math.fsum(known) / len(known) if known else None
+        rewards[name] = {"mean": mean, "counted": len(known), "failed": len(leaves) - len(known)}
+    trees = [
+        {
+            "root": one.root,
+            "task": found.text("task", one.root) or "",
+            "prompt": prompt(found, one.root),
+            "answers": len(one.leaves),
+            "mean": one.spread.mean,
+            "dead": one.dead,
+        }
+        for one in groups.groups(found, found.main_reward)
+    ]
+    return {
+        "forest": str(folder),
+        "rows": len(found),
+        "columns": found.names,
+        "rewards": rewards,
+        "ends": dict(Counter(found.end(leaf).name.lower() for leaf in leaves)),
+        "trees": trees,
+    }
+
+
+# ---- a step ----
+
+
+def _step(folder: Path, row: int, *, as_json: bool) -> int:
+    found = steps.read(folder)
+    path = [_step_data(found, one) for one in found.path(row)]
+    above = int(found.parent[row])
+    beside = [one for one in (found.children[above] if above >= 0 else ()) if one != row]
+    siblings = [_step_data(found, one) for one in beside]
+    if as_json:
+        output.document({"forest": str(folder), "row": row, "path": path, "siblings": siblings})
+        return output.DONE
+    console = Console(highlight=False, soft_wrap=True)
+    scale = shades.scale_of(one["advantage"] for one in (*path, *siblings))
+    for one in path:
+        console.print(_shown(one, scale, whole=True))
+    if siblings:
+        console.print(Text(f"\n{len(siblings)} siblings of row {row}:", style="bold"))
+    for one in siblings:
+        console.print(_shown(one, scale, whole=False))
+    return output.DONE
+
+
+def _step_data(found: Steps, row: int) -> dict[str, Any]:
+    origin = found.origin(row)
+    said = prompt(found, row) if int(found.parent[row]) < 0 else found.text("text", row)
+    rewards = {
+        name: {"value": found.number(f"reward.{name}", row), "reason": found.text(f"reason.{name}", row)}
+        for name in found.rewards
+    }
+    return {
+        "row": row,
+        "parent": int(found.parent[row]),
+        "origin": origin.name.lower() if origin is not None else None,
+        "end": found.end(row).name.lower(),
+        "text": said,
+        "call": found.text("call", row),
+        "result": found.text("result", row),
+        "rewards": {n: one for n, one in rewards.items() if one["value"] is not None or one["reason"]},
+        "advantage": found.number("advantage", row),
+        "value": found.number("value", row),
+        "tokens": len(found.span("tokens.id", row)),
+        "cost": {name: found.number(f"cost.{name}", row) for name in found.costs},
+    }
+
+
+def _shown(one: Mapping[str, Any], scale: float, *, whole: bool) -> Text:
+    """A step: a line of facts, coloured by its credit, and its text."""
+    credit = one["advantage"]
+    facts = [f"row {one['row']}", one["origin"] or "", "" if one["end"] == "open" else one["end"]]
+    facts += [] if credit is None else [f"credit {figures.signed(credit, 3)}"]
+    for name, reward in one["rewards"].items():
+        value = reward["value"]
+        facts.append(f"{name} {figures.plain(value, 3)}" if value is not None else f"{name} failed: {reward['reason']}")
+    found = Text(output.plain("  ".join(fact for fact in facts if fact)), style=_style(credit, scale))
+    for kind in ("text", "call", "result"):
+        if one[kind]:
+            lines = output.plain(one[kind]).split("\n") if whole else [_one_line(one[kind])]
+            found.append("".join(f"\n    {line}" for line in lines), style="not bold default")
+    return found
+
+
+def _style(credit: float | None, scale: float) -> str:
+    level = shades.level(credit, scale)
+    if not level:
+        return "bold"
+    colour = _COLOURS[level > 0]
+    return f"bold {colour}" if abs(level) * 2 > shades.LEVELS else colour

@@ -1,0 +1,173 @@
+"""`milepost run`."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from milepost.cli import run
+from milepost.engines import repeats
+from milepost.errors import MilepostError
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_it_ends_with_success_before_and_after_the_difference_and_the_report(call, engine):
+    done = call("run", "barge", "--steps", "4", "--out", "r")
+    assert done.code == 0
+    tail = done.out[done.out.index("held-out success before") :]
+    assert "12.5% (95 % interval 2.5% to 22.5%; 40 tasks x 4 answers)" in tail
+    assert "held-out success after" in tail
+    assert "difference               +5" in tail
+    assert "points (95 % interval +" in tail
+    assert tail.strip().splitlines()[-1].split() == ["report", "r/report.html"]
+    assert Path("r/report.html").read_text().startswith("<!doctype html")
+
+
+def test_json_lines(call, engine):
+    found = lines(call("run", "barge", "--steps", "2", "--out", "r", "--json", "--no-report").out)
+    assert [one["event"] for one in found] == ["start", "evaluate", "update", "update", "done", "outcome"]
+    assert found[2]["numbers"]["reward/total_failed"] == 0.25
+    assert (found[2]["step"], found[2]["steps"], found[2]["message"]) == (1, 2, "")
+    last = found[-1]
+    assert (last["folder"], last["recipe"], last["stopped"], last["steps_done"]) == ("r", "barge", "finished", 2)
+    assert last["gain_low"] < last["gain"] < last["gain_high"]
+    assert last["gain"] == pytest.approx(last["last"]["success"] - last["first"]["success"])
+    assert last["cost"] == {"tokens": 200.0}
+
+
+def test_the_first_free_folder_is_taken(call, engine):
+    call("run", "barge", "--steps", "1", "--no-report")
+    call("run", "barge", "--steps", "1", "--no-report")
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["barge-1", "barge-2"]
+
+
+def test_a_folder_that_is_taken_names_the_next_command(call, engine):
+    call("run", "barge", "--steps", "1", "--out", "r", "--no-report")
+    done = call("run", "barge", "--steps", "1", "--out", "r", "--no-report")
+    assert done.code == 3
+    assert "milepost resume r" in done.err
+
+
+def test_a_file_names_the_recipe(call, engine):
+    Path("a.toml").write_text('recipe = "barge"\n[update]\nsteps = 1\n')
+    assert call("run", "@", "a.toml", "--no-report", "--out", "r").code == 0
+    assert engine.started[0].update.steps == 1
+    assert call("run", "barge", "@", "a.toml", "--steps", "2", "--no-report").code == 0
+    assert engine.started[1].update.steps == 2
+
+
+def test_dry_run_prints_what_at_takes(call, engine):
+    done = call("run", "barge", "--width", "3", "--dry-run")
+    assert done.code == 0
+    assert tomllib.loads(done.out)["settings"] == {"width": 3, "clip": 0.2, "kind": "a"}
+    Path("b.toml").write_text(done.out)
+    assert call("run", "@", "b.toml", "--dry-run").out == done.out
+    assert json.loads(call("run", "@", "b.toml", "--dry-run", "--json").out)["recipe"] == "barge"
+    assert engine.started == []
+
+
+def test_the_saved_configuration_repeats_the_run(call, engine):
+    call("run", "barge", "--width", "3", "--steps", "1", "--seed", "5", "--out", "r", "--no-report")
+    call("run", "@", "r/run.toml", "--out", "s", "--no-report")
+    assert engine.started[0] == engine.started[1]
+
+
+def test_wrong_usage(call, engine):
+    assert call("run").code == 2
+    assert "recipes: barge, long-ferry" in call("run", "--help").out
+    assert call("run", "--help").code == 0
+    Path("a.toml").write_text("seed = 1\n")
+    assert "names no recipe" in call("run", "@", "a.toml").err
+    assert "milepost compare" in call("run", "barge", "long-ferry").err
+    done = call("run", "bargo")
+    assert done.code == 2
+    assert "Did you mean 'barge'?" in done.err
+    done = call("run", "barge", "--steps", "-1")
+    assert done.code == 2
+    assert "Next: milepost run barge --help" in done.err
+    assert engine.started == []
+
+
+def test_repeats_have_their_own_seeds_and_an_interval(call, engine):
+    done = call("run", "barge", "--steps", "2", "--seed", "7", "--repeats", "3", "--out", "r", "--no-report")
+    assert done.code == 0
+    assert [one.seed for one in engine.started] == [repeats.seed_of(7, number) for number in range(3)]
+    assert len({one.seed for one in engine.started}) == 3
+    assert "mean of 3 repeats" in done.out
+    assert "(95 % interval" in done.out
+    assert tomllib.loads(Path("r/run.toml").read_text())["seed"] == 7
+
+
+def test_more_repeats_never_change_earlier_ones(call, engine):
+    call("run", "barge", "--steps", "2", "--repeats", "2", "--out", "r", "--no-report")
+    before = Path("r/repeat-1/checkpoint.safetensors").read_bytes()
+    done = call("run", "barge", "--steps", "2", "--repeats", "4", "--out", "r", "--no-report", "--json")
+    assert done.code == 0
+    assert len(engine.started) == 4
+    assert Path("r/repeat-1/checkpoint.safetensors").read_bytes() == before
+    assert [one["event"] for one in lines(done.out)][-5:] == ["outcome"] * 4 + ["summary"]
+    assert lines(done.out)[-1]["repeats"] == 4
+
+
+def test_one_repeat_has_no_interval(call, engine):
+    done = call("run", "barge", "--steps", "1", "--repeats", "1", "--out", "r", "--no-report")
+    assert "one run has no interval" in done.out
+
+
+def test_ctrl_c_says_how_to_go_on(call, engine):
+    engine.interrupt_at = 2
+    done = call("run", "barge", "--steps", "4", "--out", "r")
+    assert done.code == 3
+    assert done.err.strip() == "Stopped. Continue with: milepost resume r"
+    assert call("resume", "r", "--no-report").code == 0
+    assert repeats.standing(Path("r")).step == 4
+
+
+def test_ctrl_c_as_json(call, engine):
+    engine.interrupt_at = 0
+    done = call("run", "barge", "--steps", "4", "--out", "r", "--json")
+    assert lines(done.out)[-1] == {"event": "interrupted", "folder": "r", "resume": "milepost resume r"}
+
+
+def test_ctrl_c_before_the_beginning(call, engine, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("milepost.engines.local.run", stop)
+    done = call("run", "barge", "--out", "r")
+    assert (done.code, done.err.strip()) == (3, "Stopped before the run began: nothing was written.")
+
+
+def test_too_many_failures_have_code_3_and_their_reason(call, engine):
+    engine.error = MilepostError("40% of the rewards failed in 5 steps in a row. Mend it, then `milepost resume r`.")
+    done = call("run", "barge", "--out", "r")
+    assert done.code == 3
+    assert "Traceback" not in done.err
+
+
+def test_trackers_reach_the_engine(call, engine):
+    call("run", "barge", "--steps", "1", "--track", "tensorboard,trackio", "--no-report")
+    assert engine.track == ("tensorboard", "trackio")
+
+
+def test_a_budget_ends_the_run(call, engine):
+    done = call("run", "barge", "--cost", "tokens=250", "--out", "r", "--no-report")
+    assert "budget after 3 steps" in done.out
+
+
+def test_without_the_extra_the_run_says_what_to_install(call, engine, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    done = call("run", "barge", "--steps", "1", "--out", "r")
+    assert done.code == 0
+    assert "pip install 'milepost[report]'" in done.out
+
+
+def test_points():
+    assert run.points(0.125) == "+12.5"
+    assert run.points(float("nan")) == "?"
