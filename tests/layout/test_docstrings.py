@@ -2,10 +2,11 @@
 
 - Every module, and every public class, function and method, has a summary.
 - A public function with four or more parameters speaks of them; one that explains any explains all, and its result.
-- A public function that raises an error of ours names it.
-- A formula (a public function from tensors to a tensor of numbers, in a stage or among the root modules) shows the
-  formula, explains its arguments and its result; in `credit` and `objectives` a source is given, by the function or
-  its module. What only moves row numbers about (`Int`, `Bool`) is no formula.
+  The settings of a recipe's `build` are those of its parts, which explain them.
+- A public function that raises an error of ours names it. The command catches them all and turns them into exit codes.
+- A formula (a public function from tensors and plain numbers to a tensor of numbers, in a stage or among the root
+  modules) shows the formula, explains its arguments and its result; in `credit` and `objectives` a source is given, by
+  the function or its module. What only moves row numbers about (`Int`, `Bool`) is no formula.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import re
 SECTIONS = ("Args", "Returns", "Yields", "Raises", "Source", "Limits", "Example", "Examples", "Note", "Notes")
 TENSORS = re.compile(r"\b(?:Tensor|Float|Num|Shaped)\b")
 INDICES = re.compile(r"\b(?:Int|Bool)\[Tensor, [^\]]*\]")
+# Tensors and plain numbers: what takes a forest, a part or a record applies formulas, and is not one.
+PLAIN = re.compile(r"(?:(?:Tensor|\w+\[Tensor, [^\]]*\]|int|float|bool|str|None|Sequence\[[^\]]*\]+)(?: \| )?)+")
 SOURCED = ("credit", "objectives")
 # Formulas live where numbers are computed; recipes, engines and reports compose and show them.
 FORMULA_FOLDERS = ("root", "credit", "objectives", "sampling", "rewards", "exploration", "curation", "evaluation")
@@ -53,7 +56,7 @@ def is_formula(module, name: str, function: ast.FunctionDef | ast.AsyncFunctionD
         return False
     arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     given = [ast.unparse(a.annotation) for a in arguments if a.annotation is not None]
-    if any("Forest" in annotation for annotation in given):
+    if not all(PLAIN.fullmatch(annotation) for annotation in given):
         return False
     numbers = [INDICES.sub("", annotation) for annotation in [*given, ast.unparse(function.returns)]]
     return any(TENSORS.search(annotation) for annotation in numbers[:-1]) and bool(TENSORS.search(numbers[-1]))
@@ -79,7 +82,7 @@ def unexplained(module) -> list[str]:
             continue
         found, names = sections(text), parameters(function)
         silent = [n for n in names if not re.search(rf"\b{n}\b", text)]
-        if len(names) >= 4 and len(silent) >= 2 and "Args" not in found:
+        if len(names) >= 4 and len(silent) >= 2 and "Args" not in found and module.folder != "recipes":
             problems.append(module.at(function, f"{name} says nothing about {', '.join(silent)}: add an Args section"))
         if "Args" in found:
             missing = [n for n in names if not re.search(rf"\b{n}\b", found["Args"])]
@@ -96,7 +99,7 @@ def unnamed_errors(module, errors: set[str]) -> list[str]:
     problems = []
     for name, function in module.functions():
         text = ast.get_docstring(function)
-        if text is None or "." in name or not is_public(name):
+        if text is None or "." in name or not is_public(name) or module.folder == "cli":
             continue
         raised = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and node.exc is not None]
         names = {ast.unparse(exc.func if isinstance(exc, ast.Call) else exc).rpartition(".")[2] for exc in raised}
@@ -116,10 +119,8 @@ def incomplete_formula(module) -> list[str]:
         if text is None or not is_formula(module, name, function):
             continue
         found = sections(text)
-        if not re.search(r"^    +\S.*(=|<-|<=|~)", found[""], flags=re.MULTILINE):
-            problems.append(
-                module.at(function, f"{name} shows no formula: an indented block with '=' below the summary")
-            )
+        if not re.search(r"^    +\S", found[""], flags=re.MULTILINE):
+            problems.append(module.at(function, f"{name} shows no formula: an indented block below the summary"))
         problems += [module.at(function, f"{name} has no {s} section") for s in ("Args", "Returns") if s not in found]
         sourced = "Source" in found or "Source:" in (ast.get_docstring(module.tree) or "")
         if module.folder in SOURCED and not sourced:
