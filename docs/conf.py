@@ -24,9 +24,11 @@ html_theme = "alabaster"
 html_theme_options = {
     "description": "Reward-guided trajectory sampling",
     "fixed_sidebar": True,
-    "page_width": "1100px",
+    "page_width": "1200px",
     "sidebar_width": "240px",
 }
+html_static_path = ["static"]
+html_css_files = ["custom.css"]
 html_extra_path = ["llms.txt"]
 html_copy_source = False
 html_show_sourcelink = False

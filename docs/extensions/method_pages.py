@@ -101,8 +101,8 @@ def page(name: str, card: Card) -> str:
         lines += [f"| `{setting}` | `{cell(kind)}` | `{cell(default)}` |" for setting, kind, default in settings]
     if card.advice:
         lines += ["", "## When to use it", "", *(f"- {' '.join(line.split())}" for line in card.advice)]
-    lines += ["", "## What it claims, and the test that measures it", "", "| claim | test |", "|---|---|"]
-    lines += [f"| {cell(claim)} | `{test}` |" for claim, test in card.claims.items()]
+    lines += ["", "## What it claims, and the test that measures it", ""]
+    lines += [f"- {' '.join(claim.split())}: `{test}`" for claim, test in card.claims.items()]
     lines += ["", "## Departures from the paper", ""]
     lines += [f"- {' '.join(line.split())}" for line in card.departs] or ["None."]
     lines += ["", "## Citation", "", "```bibtex", card.bibtex.strip(), "```", ""]

@@ -188,12 +188,17 @@ def directive(symbol: Symbol) -> list[str]:
     return [head, *options, *bases, "", *markdown(symbol.doc), "``````", ""]
 
 
-def module_page(module: str, tree: ast.Module) -> str:
-    """Return the reference page of a module."""
+def contents(names: list[str]) -> list[str]:
+    """Return a list of pages as a table of contents."""
+    return ["```{toctree}", ":maxdepth: 1", "", *names, "```", ""] if names else []
+
+
+def module_page(module: str, tree: ast.Module, inside: list[str]) -> str:
+    """Return the reference page of a module, with the modules of a package below it."""
     lines = [f"# {module}", "", f"```{{py:module}} {module}", "```", "", *markdown(ast.get_docstring(tree) or ""), ""]
     for symbol in symbols(tree):
         lines += directive(symbol)
-    return "\n".join(lines)
+    return "\n".join(lines + contents(inside))
 
 
 def modules() -> dict[str, ast.Module]:
@@ -207,15 +212,15 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
+def inside(module: str, names: list[str]) -> list[str]:
+    """Return the modules directly below a package."""
+    return [name for name in names if name.rpartition(".")[0] == module]
+
+
 def index(names: list[str]) -> str:
     """Return the contents page of the reference."""
-    lines = [
-        "# Reference",
-        "",
-        "Every public name, by module. Recipes are described under [Methods](../methods/index.md).",
-        "",
-    ]
-    return "\n".join([*lines, "```{toctree}", ":maxdepth: 1", "", *names, "```", ""])
+    about = "Every public name, by module. Recipes are described under [Methods](../methods/index.md)."
+    return "\n".join(["# Reference", "", about, "", *contents(names)])
 
 
 def write_pages(app: object) -> None:  # noqa: ARG001 - what Sphinx calls its listeners with
@@ -233,8 +238,8 @@ def write_pages(app: object) -> None:  # noqa: ARG001 - what Sphinx calls its li
         if stale.stem not in {*found, "index"}:
             stale.unlink()
     for name, tree in found.items():
-        write(folder / f"{name}.md", module_page(name, tree))
-    write(folder / "index.md", index(list(found)))
+        write(folder / f"{name}.md", module_page(name, tree, inside(name, list(found)) if name != "milepost" else []))
+    write(folder / "index.md", index(["milepost", *inside("milepost", list(found))]))
 
 
 def setup(app) -> dict[str, bool]:

@@ -108,7 +108,7 @@ def _private(): ...
 
 
 def test_the_reference_shows_every_public_name():
-    text = extension("reference_pages").module_page("milepost.example", ast.parse(SOURCE))
+    text = extension("reference_pages").module_page("milepost.example", ast.parse(SOURCE), [])
     for wanted in (
         "{py:module} milepost.example", "{py:data} LIMIT", "{py:class} Part", "{py:attribute} Part.width", ":value: 8",
         "{py:property} Part.name", "{py:method} Part.__call__(x: int, *, y: float=0.5) -> int",
