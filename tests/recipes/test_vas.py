@@ -99,7 +99,7 @@ def test_the_bill_names_the_scoring_passes():
 def test_negative_control_from_scratch(record_property):
     """On raw pixels, where every task starts at 10%, choosing by variance is worse than a shuffled pass.
 
-    With credit divided by the standard deviation the loss is smaller: 0.85 falls to 0.82 here, and the interval holds 0.
+    With credit divided by the standard deviation the loss is smaller: 0.85 falls to 0.82, and the interval holds 0.
     """
     found = from_scratch(standardised=False, whitened=False)
     record_property("accuracy", {name: float(rows[:, 2].mean()) for name, rows in found.items()})
@@ -111,7 +111,7 @@ def test_negative_control_from_scratch(record_property):
 
 @pytest.mark.slow
 def test_negative_control_is_no_law(record_property):
-    """On standardised pixels the same start does no harm, nor much good: what hurts is start *and* features."""
+    """On standardised pixels the same start does no harm, nor much good: what hurts is start and features."""
     found = from_scratch(standardised=True, whitened=False)
     record_property("accuracy", {name: float(rows[:, 2].mean()) for name, rows in found.items()})
     assert abs(float((found["vas"] - found["uniform"])[:, 2].mean())) < 0.02

@@ -9,6 +9,7 @@ from hypothesis import given
 
 from milepost import keys
 from milepost.sampling.choice import Measured, ScoresPool, Uniform, by_id, take, walk_over
+from milepost.testing.strategies import check_choice
 
 KEY = keys.root(3)
 
@@ -76,6 +77,10 @@ def test_states_are_not_changed_in_place(pool):
 
 def test_by_id_sorts_names(pool):
     assert by_id(pool(["b", "c", "a"])).tolist() == [2, 0, 1]
+
+
+def test_common_promises():
+    check_choice(Uniform())
 
 
 def test_protocols():

@@ -10,6 +10,7 @@ from milepost.errors import SettingError
 from milepost.sampling.choice import Scoring
 from milepost.sampling.hardest import Easiest, Hardest, Medium, Picked, RandomPick, ranked, window
 from milepost.state import dump, load
+from milepost.testing.strategies import check_choice
 
 KEY = keys.root(9)
 NAMES = [f"t{number:02d}" for number in range(10)]
@@ -156,6 +157,11 @@ def test_window_limits():
     order = torch.arange(5)
     assert window(order, 5, place=0.5).tolist() == [0, 1, 2, 3, 4]
     assert window(order, 2, place=1.0).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("pick", [Hardest, Medium, Easiest, RandomPick])
+def test_common_promises(pick):
+    check_choice(Picked(pick=pick(count=2)))
 
 
 @pytest.mark.parametrize("pick", [Hardest, Medium, Easiest, RandomPick])

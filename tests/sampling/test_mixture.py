@@ -22,6 +22,7 @@ from milepost.sampling.mixture import (
 )
 from milepost.sampling.variance import VariancePromotion
 from milepost.state import dump, load
+from milepost.testing.strategies import check_choice
 
 KEY = keys.root(5)
 NAMES = [f"t{number}" for number in range(8)]
@@ -230,6 +231,11 @@ def test_draws_stay_within_the_pool(weights, count):
     drawn = draw_weighted(torch.tensor(weights, dtype=torch.float64), count, KEY)
     assert len(drawn) == count
     assert all(0 <= position < len(weights) for position in drawn.tolist())
+
+
+@pytest.mark.parametrize("refresher", [WholePool(every=2, width=4), FromTraining()])
+def test_common_promises(refresher):
+    check_choice(mixture(refresher=refresher))
 
 
 def test_floor_hand_example():
