@@ -38,7 +38,9 @@ def test_metrics_and_costs(call, engine):
 def test_text_ends_with_the_sentence(call, engine):
     said = call("compare", "barge", "long-ferry", "--repeats", "2", "--steps", "35", "--out", "c").out.strip()
     assert "held-out metric  barge  long-ferry  difference" in said
-    assert said.splitlines()[-1].startswith("barge is better than long-ferry")
+    assert said.splitlines()[-2].startswith("barge is better than long-ferry")
+    assert said.splitlines()[-1] == "report: c/comparison.html"
+    assert "barge is better than long-ferry" in Path("c/comparison.html").read_text()
 
 
 def test_a_budget_is_not_cut_short_by_the_default_number_of_steps(call, engine):
@@ -131,6 +133,9 @@ def test_finished_runs(call, engine):
     assert last(done)["paired"]
     assert last(done)["verdict"] == "first"
     assert last(done)["names"] == ["a", "b"]
+    assert not Path("a/comparison.json").exists()
+    assert call("compare", "a", "b", "--out", "c").code == 0
+    assert json.loads(Path("c/comparison.json").read_text())["verdict"] == "first"
 
 
 def test_finished_runs_at_unequal_cost(call, engine):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,8 +37,17 @@ def run(out: Path, count: int = 2, unit: str = "tokens") -> pairs.Pairs:
     return pairs.run(first, second, count=count, unit=unit, out=out, on_event=lambda *_: None)
 
 
-def test_the_second_spends_what_the_first_spent(tmp_path: Path):
-    found = run(tmp_path)
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pairs.Pairs]:
+    """Two pairs, run once."""
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "world", letter_world.world)
+        return folder, run(folder)
+
+
+def test_the_second_spends_what_the_first_spent(two: tuple[Path, pairs.Pairs]):
+    found = two[1]
     assert [one.step for one in found.first] == [4, 4]
     assert [one.step for one in found.second] == [8, 8]
     for one, two in zip(found.first, found.second, strict=True):
@@ -54,11 +64,11 @@ def test_another_unit(tmp_path: Path):
     assert found.second[0].settings.cost == {"reward_calls": found.first[0].cost["reward_calls"]}
 
 
-def test_finished_pairs_are_kept(tmp_path: Path):
-    before = run(tmp_path)
-    assert run(tmp_path) == before
-    more = run(tmp_path, count=3)
-    assert more.first[:2] == before.first
+def test_finished_pairs_are_kept(two: tuple[Path, pairs.Pairs]):
+    folder, before = two
+    times = [one.folder.stat().st_mtime_ns for one in (*before.first, *before.second)]
+    assert run(folder) == before
+    assert [one.folder.stat().st_mtime_ns for one in (*before.first, *before.second)] == times
 
 
 def test_a_first_that_spends_nothing_gives_the_second_no_step():
@@ -77,15 +87,14 @@ def test_methods_that_cannot_be_paired_are_refused(tmp_path: Path):
         pairs.run(nothing, nothing, count=1, unit="tokens", out=tmp_path, on_event=lambda *_: None)
 
 
-def test_finished_runs_are_read_by_seed(tmp_path: Path):
-    run(tmp_path)
-    found = pairs.finished(tmp_path / "a", tmp_path / "b")
+def test_finished_runs_are_read_by_seed(two: tuple[Path, pairs.Pairs]):
+    found = pairs.finished(two[0] / "a", two[0] / "b")
     assert [one.settings.seed for one in found.first] == sorted(one.settings.seed for one in found.first)
     assert len(found.second) == 2
 
 
-def test_runs_from_other_tasks_are_refused(tmp_path: Path):
-    run(tmp_path)
+def test_runs_from_other_tasks_are_refused(two: tuple[Path, pairs.Pairs], tmp_path: Path):
+    shutil.copytree(two[0], tmp_path, dirs_exist_ok=True)
     path = tmp_path / "b" / "repeat-1" / "manifest.json"
     record = json.loads(path.read_text())
     record["fingerprints"]["data"] = "other"
@@ -94,8 +103,8 @@ def test_runs_from_other_tasks_are_refused(tmp_path: Path):
         pairs.finished(tmp_path / "a", tmp_path / "b")
 
 
-def test_results_are_the_numbers_of_the_last_evaluation(tmp_path: Path):
-    found = run(tmp_path)
+def test_results_are_the_numbers_of_the_last_evaluation(two: tuple[Path, pairs.Pairs]):
+    found = two[1]
     for one, result in zip(found.first, pairs.results(found.first), strict=True):
         assert result.metrics["success"] == one.evaluations[-1].success
         assert result.metrics["reward/payoff"] == one.evaluations[-1].rewards["payoff"]

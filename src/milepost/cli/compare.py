@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from milepost.cli import flags, output
-from milepost.errors import SettingError, unknown_name
+from milepost.errors import MissingExtra, SettingError, unknown_name
 
 if TYPE_CHECKING:
     from milepost.engines.pairs import Pairs, Side
@@ -26,11 +26,12 @@ Which of two methods is better on held-out tasks, at equal cost, in one sentence
 pool, the held-out tasks and the initial weights. The first sets the pace: it runs --steps steps, or until --cost is
 spent; the second then gets the budget that the first spent. Name the one whose cost comes in larger lumps first.
 All flags of milepost run are allowed; one that only one of the recipes has goes to that one.
-Two folders of finished runs or repeats are compared as they are: paired where the seeds are the same.
+Two folders of finished runs or repeats are compared as they are: paired where the seeds are the same. --unit UNIT is
+the cost that must be equal (default tokens).
 
   --repeats K   pairs of runs (default 5)
-  --out FOLDER  where the runs and comparison.json go (default: the first free runs/compare-<n>); a folder that holds
-                some of the runs already is continued
+  --out FOLDER  where the runs, comparison.json and comparison.html go (default: the first free runs/compare-<n>); a
+                folder that holds some of the runs already is continued. With two folders: only if given
   --json        JSON lines, the last with the comparison
 
 Exit code 1: the costs differ by more than 5 %, so there is no verdict.
@@ -47,6 +48,15 @@ class _Asked:
     unit: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Finished runs, and how they are to be compared."""
+
+    pairs: Pairs
+    names: tuple[str, str]
+    unit: str
+
+
 def main(argv: Sequence[str]) -> int:
     """Compare.
 
@@ -54,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     `sentence`, `verdict` ("first", "second", "undecided", "unequal cost"), `names`, `paired`, `runs`, `unit`,
     `differences` (an array of `metric`, `first`, `second`, `difference` with `estimate`, `low`, `high`; `sign`;
     `pairs`), `costs` (an array of `unit`, `first`, `second`, `ratio`), `over_tasks`, and `runs_of` (`first` and
-    `second`: arrays of `folder`, `seed`, `steps_done`, `cost`, `first`, `last`).
+    `second`: arrays of `folder`, `seed`, `steps_done`, `cost`, `first`, `last`), and `report` (a path).
     """
     words = flags.split(argv)
     if any(flag in ("-h", "--help") for flag in words.flags):
@@ -73,23 +83,29 @@ def main(argv: Sequence[str]) -> int:
         again = [*argv] if asked.launch.out else [*argv, "--out", str(out)]
         output.warn(f"Stopped. Continue with: milepost compare {' '.join(again)}")
         return output.FAILED
-    document = _conclude(found, (asked.first.name, asked.second.name), asked.unit, as_json=asked.launch.json)
-    (out / "comparison.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
-    return output.FOUND if document["verdict"] == "unequal cost" else output.DONE
+    launch = asked.launch
+    return _conclude(
+        _Found(pairs=found, names=(asked.first.name, asked.second.name), unit=asked.unit),
+        out=out,
+        as_json=launch.json,
+        with_report=launch.report,
+    )
 
 
 def _folders(words: flags.Words) -> int:
     """Compare finished runs."""
     given = dict(flags.chunks(words.flags))
+    known = ("--json", "--unit", "--out")
     for name in given:
-        if name not in ("--json", "--unit"):
-            raise SettingError(str(unknown_name("flag for two folders", name, ("--json", "--unit"))))
+        if name not in known:
+            raise unknown_name("flag for two folders", name, known)
     from milepost.engines import pairs
 
     first, second = (Path(name) for name in words.names)
     unit = given.get("--unit", ("", "tokens"))[-1]
-    document = _conclude(pairs.finished(first, second), (str(first), str(second)), unit, as_json="--json" in given)
-    return output.FOUND if document["verdict"] == "unequal cost" else output.DONE
+    found = _Found(pairs=pairs.finished(first, second), names=(str(first), str(second)), unit=unit)
+    out = Path(given["--out"][-1]) if "--out" in given else None
+    return _conclude(found, out=out, as_json="--json" in given, with_report=True)
 
 
 # ---- two methods to run ----
@@ -175,20 +191,40 @@ def _run(asked: _Asked, out: Path) -> Pairs:
 # ---- what came out ----
 
 
-def _conclude(found: Pairs, names: tuple[str, str], unit: str, *, as_json: bool) -> dict[str, Any]:
+def _conclude(found: _Found, *, out: Path | None, as_json: bool, with_report: bool) -> int:
+    """Print the comparison, and write it to the output folder if there is one."""
     from milepost import keys
     from milepost.engines import pairs
     from milepost.evaluation import compare
 
-    key = keys.fold(keys.root(found.first[0].settings.seed), "compare")
-    compared = compare.compare(pairs.results(found.first), pairs.results(found.second), names, unit=unit, key=key)
+    first, second = found.pairs.first, found.pairs.second
+    key = keys.fold(keys.root(first[0].settings.seed), "compare")
+    compared = compare.compare(pairs.results(first), pairs.results(second), found.names, unit=found.unit, key=key)
     said = compare.sentence(compared)
-    document = output.portable({"sentence": said, **_data(compared), "runs_of": pairs.describe(found)})
+    document = output.portable({"sentence": said, **_data(compared), "runs_of": pairs.describe(found.pairs)})
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "comparison.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+        document["report"] = _report(document, found.pairs, out / "comparison.html") if with_report else ""
     if as_json:
         output.line({"event": "comparison", **document})
     else:
-        output.say(_text(compared, said))
-    return document
+        output.say(_text(compared, said) + (f"\nreport: {document['report']}" if document.get("report") else ""))
+    return output.FOUND if compared.verdict == "unequal cost" else output.DONE
+
+
+def _report(document: Mapping[str, Any], found: Pairs, out: Path) -> str:
+    """Path of the page; a note in its place when what draws it is not installed."""
+    from milepost import optional
+
+    try:
+        optional.load("jinja2", extra="report", purpose="The HTML report")
+    except MissingExtra as error:
+        return f"not written: {error}"
+    from milepost.report import comparison
+
+    first, second = ([one.folder for one in side] for side in (found.first, found.second))
+    return str(comparison.write(document, first, second, out))
 
 
 def _data(found: Comparison) -> dict[str, Any]:

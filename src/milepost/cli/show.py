@@ -15,15 +15,13 @@ from rich.text import Text
 from milepost.cli import output
 from milepost.engines import repeats
 from milepost.errors import SettingError
-from milepost.report import figures, literal
+from milepost.report import figures, literal, terminal
 from milepost.report.drawing import shades
 from milepost.report.samples import prompt
 from milepost.report.stored import groups, run, steps, tables
 from milepost.report.stored.steps import Steps
 
-MOST_TREES = 20
-WIDTH = 72
-_COLOURS = ("red", "green")
+WIDTH = 56
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,18 +41,15 @@ def main(argv: Sequence[str]) -> int:
         metavar="place[#row]",
         help="folder of a run or of a stored forest; #17 shows row 17 (of a run: the last)",
     )
-    parser.add_argument("--trees", type=int, default=MOST_TREES, help="trees of a forest that are listed")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(argv)
-    place, mark, row = options.target.partition("#")
-    folder = Path(place)
-    if mark:
-        if not row.isdecimal():
-            raise SettingError(f"#{row} is no row: expected a whole number, as in `milepost show {place}#17`.")
-        return _step(_forest_of(folder), int(row), as_json=options.json)
+    where = terminal.address(options.target)
+    folder = where.folder
+    if where.row is not None:
+        return _step(_forest_of(folder), where.row, as_json=options.json)
     if (folder / repeats.NAME).is_file() or repeats.is_run(folder):
         return _run(folder, as_json=options.json)
-    return _forest(folder, options.trees, as_json=options.json)
+    return _forest(folder, as_json=options.json)
 
 
 # ---- a run ----
@@ -125,7 +120,7 @@ def _forest_of(folder: Path) -> Path:
     return kept[-1].folder
 
 
-def _forest(folder: Path, most: int, *, as_json: bool) -> int:
+def _forest(folder: Path, *, as_json: bool) -> int:
     found = steps.read(folder)
     data = _forest_data(folder, found)
     if as_json:
@@ -135,28 +130,25 @@ def _forest(folder: Path, most: int, *, as_json: bool) -> int:
         (name, figures.plain(one["mean"], 4), str(one["counted"]), str(one["failed"]))
         for name, one in data["rewards"].items()
     ]
-    trees = [
-        (str(one["root"]), one["task"], str(one["answers"]), figures.plain(one["mean"], 3), _one_line(one["prompt"]))
-        for one in data["trees"][:most]
-    ]
     ends = ", ".join(f"{name} {count}" for name, count in data["ends"].items())
-    parts = [
-        f"{folder}: {data['rows']} steps in {len(data['trees'])} trees. Ends: {ends or 'none stored'}.",
-        f"columns: {', '.join(data['columns'])}",
-        output.table([("reward", "mean", "counted", "failed"), *rewards]) if rewards else "no rewards",
-        output.table([("row", "task", "answers", "mean", "prompt"), *trees]),
-        f"Next: milepost show {folder}#{_first_answer(found)}",
-    ]
-    output.say("\n\n".join(parts))
+    _print(terminal.styled(folder))
+    output.say(f"\ncolumns: {', '.join(data['columns'])}\nends: {ends or 'none stored'}")
+    if rewards:
+        output.say("\n" + output.table([("reward", "mean", "counted", "failed"), *rewards]))
+    output.say(f"\nNext: milepost show {folder}#{_first_answer(found)}")
     return output.DONE
+
+
+def _print(lines: Sequence[Text]) -> None:
+    """Lines in colour where the output is a terminal that has any."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        line.rstrip()
+        console.print(line)
 
 
 def _first_answer(found: Steps) -> int:
     return next((row for row, parent in enumerate(found.parent.tolist()) if parent >= 0), 0)
-
-
-def _one_line(text: str) -> str:
-    return literal.one_line(text, WIDTH)
 
 
 def _forest_data(folder: Path, found: Steps) -> dict[str, Any]:
@@ -199,14 +191,11 @@ def _step(folder: Path, row: int, *, as_json: bool) -> int:
     if as_json:
         output.document({"forest": str(folder), "row": row, "path": path, "siblings": siblings})
         return output.DONE
-    console = Console(highlight=False, soft_wrap=True)
-    scale = shades.scale_of(one["advantage"] for one in (*path, *siblings))
-    for one in path:
-        console.print(_shown(one, scale, whole=True))
+    _print(terminal.styled(folder, row))
     if siblings:
-        console.print(Text(f"\n{len(siblings)} siblings of row {row}:", style="bold"))
-    for one in siblings:
-        console.print(_shown(one, scale, whole=False))
+        scale = shades.scale_of(one["advantage"] for one in (*path, *siblings))
+        _print([Text(f"\n{len(siblings)} siblings of #{row}:", style="bold")])
+        _print([_sibling(one, scale) for one in siblings])
     return output.DONE
 
 
@@ -233,25 +222,16 @@ def _step_data(found: Steps, row: int) -> dict[str, Any]:
     }
 
 
-def _shown(one: Mapping[str, Any], scale: float, *, whole: bool) -> Text:
-    """A step: a line of facts, coloured by its credit, and its text."""
-    credit = one["advantage"]
-    facts = [f"row {one['row']}", one["origin"] or "", "" if one["end"] == "open" else one["end"]]
-    facts += [] if credit is None else [f"credit {figures.signed(credit, 3)}"]
-    for name, reward in one["rewards"].items():
-        value = reward["value"]
-        facts.append(f"{name} {figures.plain(value, 3)}" if value is not None else f"{name} failed: {reward['reason']}")
-    found = Text(output.plain("  ".join(fact for fact in facts if fact)), style=_style(credit, scale))
-    for kind in ("text", "call", "result"):
-        if one[kind]:
-            lines = output.plain(one[kind]).split("\n") if whole else [_one_line(one[kind])]
-            found.append("".join(f"\n    {line}" for line in lines), style="not bold default")
-    return found
-
-
-def _style(credit: float | None, scale: float) -> str:
-    level = shades.level(credit, scale)
-    if not level:
-        return "bold"
-    colour = _COLOURS[level > 0]
-    return f"bold {colour}" if abs(level) * 2 > shades.LEVELS else colour
+def _sibling(one: Mapping[str, Any], scale: float) -> Text:
+    """A sibling as one line, coloured by its credit, which is written with its sign too."""
+    level = shades.level(one["advantage"], scale)
+    colour = "dim" if not level else ("blue" if level > 0 else "dark_orange3")
+    scores = [
+        f"{output.plain(name)} {figures.fixed(reward['value'])}"
+        if reward["value"] is not None
+        else f"{output.plain(name)} failed ({literal.one_line(reward['reason'], 40)})"
+        for name, reward in one["rewards"].items()
+    ]
+    said = literal.one_line(one["text"] or one["call"] or "", WIDTH)
+    credit = f"{figures.signed(one['advantage']):>7}"
+    return Text.assemble((credit, colour), f"  #{one['row']:<5}  {said:<{WIDTH}}  {'  '.join(scores)}")
