@@ -24,7 +24,8 @@ def expected_test(module) -> str:
 
 
 def orphans(tests: list[str], modules: list[str]) -> list[str]:
-    """Test files named for a module that does not exist; test_<module>_<aspect>.py is fine."""
+    """Test files named for a module that does not exist; test_<module>_<aspect>.py is fine. `modules` are the package's
+    and the oracles that stand beside the tests."""
     found = []
     for test in tests:
         folder, _, name = test.removeprefix("tests/").rpartition("/")
@@ -45,6 +46,9 @@ def test_every_module_has_its_tests(source, root):
 
 def test_every_test_has_its_module(source, root):
     modules = [m.path.removeprefix("src/milepost/").removesuffix(".py") for m in source]
+    modules += [
+        path.relative_to(root / "tests").with_suffix("").as_posix() for path in (root / "tests").rglob("[!t_]*.py")
+    ]
     tests = [path.relative_to(root).as_posix() for path in sorted((root / "tests").rglob("test_*.py"))]
     lost = orphans(tests, modules)
     assert not lost, f"no module of that name (use test_<module>_<aspect>.py for a part of one): {lost}"
