@@ -158,6 +158,19 @@ def test_hand_example():
     assert bleu.guarded_bleu(counts) == pytest.approx(guarded, rel=1e-12)
 
 
+def test_orders_without_ngrams_are_skipped_and_orders_with_one_are_not():
+    three = bleu.count_ngrams("a b c", ("a b d",))  # p = 2/3, 2/3, 1/2; no 4-gram
+    assert bleu.guarded_bleu(three) == pytest.approx((2 / 3 * 2 / 3 * 1 / 2) ** (1 / 3))
+    assert bleu.published_bleu(three) == pytest.approx((3 / 4 * 2 / 3 * 1 / 2 * 1) ** (1 / 4))
+
+
+def test_brevity_penalty_and_closest_length():
+    assert [bleu.brevity_penalty(c, 4) for c in (0, 4, 9)] == [0, 1, 1]
+    assert bleu.brevity_penalty(2, 4) == pytest.approx(math.exp(-1))
+    assert bleu.closest_length(6, (9, 3)) == bleu.closest_length(6, (3, 9)) == 3
+    assert bleu.closest_length(7, (3, 9)) == 9
+
+
 def test_clipping_counts_a_repeated_word_as_often_as_one_reference_has_it():
     # Papineni's example: "the the the ..." against two references with two and one "the"
     counts = bleu.count_ngrams("the the the the the the the", ("the cat is on the mat", "there is a cat on the mat"))

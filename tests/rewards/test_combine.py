@@ -35,6 +35,8 @@ def test_hand_example(grow, rule):
     assert summed["reward.total"][[0, 2, 3]].isnan().all()
     assert summed.text("reason.total") == [None, None, "reward_error: two", "reward_timeout: one: slow"]
     assert summed["reward.one"][2] == 2  # the parts stay
+    other = total(forest, ["one", "two"], [0.0, 1.0])
+    assert other.text("reason.total")[2:] == ["reward_error: two", "truncated: two"]  # the first that is needed
 
 
 def test_a_reward_that_is_only_watched_does_no_harm(grow, rule):

@@ -194,8 +194,9 @@ def test_step_rewards_are_asked_about_every_step_but_roots(grow, rule, fine):
 
 
 def test_nothing_to_score(grow, rule):
-    forest = grow(({}, []))
-    scored = guard.score(rule(act=lambda f, rows: raising(AssertionError("called"))), forest)
+    forest, calls = grow(({}, [])), []
+    scored = guard.score(rule(act=lambda f, rows: calls.append(rows)), forest)
+    assert calls == []
     assert scored["ok.rule"].tolist() == [False]
     empty = guard.score(
         rule(act=lambda f, rows: raising(AssertionError("called"))), forest.select(torch.tensor([], dtype=torch.int64))

@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+import reasoning_gym
 
 from milepost.environments.reasoning import ReasoningGym
 from milepost.environments.reasoning_faults import EXPLOITABLE, REFUSED
@@ -92,6 +93,22 @@ def test_fault_prime_factorization_and_others_that_raise_on_another_shape_score_
     assert verify(records("prime_factorization", 1)[0], "two and three") == 0
     assert verify(records("boxnet", 1)[0], "7") == 0
     assert verify(records("game_of_life", 1)[0], "{}") == 0
+
+
+SLOW = ("arc_agi", "figlet_font", "futoshiki", "group_anagrams", "sokoban", "zebra_puzzles")
+
+
+@pytest.mark.slow
+def test_no_other_generator_pays_for_a_constant_answer_or_can_be_made_to_fail():
+    constants = ("xx", "7", "0", "True", "[]", "{}", "null", "()", '"')
+    names = set(reasoning_gym.factory.DATASETS) - set(REFUSED) - set(EXPLOITABLE) - set(SLOW)
+    assert len(names) > 70
+    for name in sorted(names):
+        drawn = records(name, 10)
+        for answer in constants:
+            marks = [verify(record, answer) for record in drawn]  # an exception would excuse the policy from a zero
+            assert all(0 <= mark <= 1 for mark in marks), (name, answer, marks)
+            assert sum(marks) < 9, (name, answer, marks)
 
 
 def test_every_exploitable_generator_is_flagged():
