@@ -221,14 +221,17 @@ def _consistently(folder: Path, load: Callable[[_Manifest], _T]) -> _T:
 
 def _content(path: Path, size: int | None, most: int) -> bytes:
     """Content of a plain file; its size is checked before anything is read."""
-    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-    with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor
-        found = os.fstat(file.fileno())
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise FormatError(f"{path} is not a plain file.")
         if found.st_size > most or (size is not None and found.st_size != size):
             raise FormatError(f"{path} has {found.st_size} bytes, expected {'at most ' if size is None else ''}{most}.")
-        return file.read(found.st_size)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(found.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def _manifest(folder: Path) -> _Manifest:
@@ -333,6 +336,8 @@ def _table(folder: Path, manifest: _Manifest, limit: int | None, wanted: list[st
         )
         _fits(parquet, manifest, limit)
         names = parquet.schema_arrow.names if wanted is None else wanted
+        if missing := [name for name in names if name not in parquet.schema_arrow.names]:
+            raise FormatError(f"it has no column {missing[0]!r}, but {', '.join(parquet.schema_arrow.names)}.")
         return _plain(parquet.read(columns=names), texts, limit)
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, MemoryError) as error:
         raise error if isinstance(error, FormatError) else FormatError(f"{file.name}: {error}.") from error
@@ -358,12 +363,9 @@ def _fits(parquet: pq.ParquetFile, manifest: _Manifest, limit: int) -> None:
             raise FormatError(f"column {field.name!r} has type {field.type}, expected {column['dtype']!r}.")
         if pa.types.is_list(field.type) != (column["kind"] == "token"):
             raise FormatError(f"column {field.name!r} has type {field.type}, which is not of kind {column['kind']!r}.")
-    size = 0
-    for group in range(metadata.num_row_groups):
-        for number in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(number)
-            size += abs(chunk.total_uncompressed_size) + 8 * abs(chunk.num_values)
-    _spend(limit, size)
+    # Asked for the metadata of a damaged column, Arrow ends the process instead of raising: rows have to do.
+    pages = sum(max(0, metadata.row_group(group).total_byte_size) for group in range(metadata.num_row_groups))
+    _spend(limit, pages + 8 * manifest.rows * len(names))
 
 
 def _spend(limit: int, size: int) -> int:
