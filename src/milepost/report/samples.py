@@ -210,7 +210,7 @@ class _Worked:
 
 def _arithmetic(steps: Steps, root: int, reward: str | None) -> _Worked:
     """Arithmetic of every sibling group of a tree, and that of its first branching."""
-    worth = groups.worth(steps, reward)
+    worth = groups.worth(steps, root, reward)
     lines: dict[int, Line] = {}
     first, compared = explain((), ()), ()
     for row in steps.trees[root]:

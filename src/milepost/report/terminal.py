@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,7 +187,7 @@ def _style(credit: float | None, scale: float) -> str:
 def _trajectory(found: Steps, row: int) -> list[list[Piece]]:
     path = found.path(row)
     scale = shades.scale_of(found.number("advantage", one) for one in path)
-    worth = groups.worth(found, found.main_reward)
+    worth = groups.worth(found, path[0], found.main_reward)
     written = [[Piece(text=f"Trajectory to #{row}: {len(path) - 1} steps below {_name(found, path[0])}", style="bold")]]
     for one in path:
         written += [[], *_full(found, one, scale, worth)]
@@ -198,7 +198,7 @@ def _name(found: Steps, root: int) -> str:
     return visible(found.text("task", root) or f"root #{root}")
 
 
-def _full(found: Steps, row: int, scale: float, worth: Sequence[float | None]) -> list[list[Piece]]:
+def _full(found: Steps, row: int, scale: float, worth: Mapping[int, float | None]) -> list[list[Piece]]:
     root = int(found.parent[row]) < 0
     credit, origin, end = found.number("advantage", row), found.origin(row), found.end(row)
     head = [Piece(text=f"#{row}", style="bold")]

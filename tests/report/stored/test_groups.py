@@ -67,9 +67,10 @@ def test_worth_is_that_of_group_credit(tmp_path, seed):
 
     forest = worlds.tree(seed)
     storage.write(forest, tmp_path / "f")
-    found = groups.worth(steps.read(tmp_path / "f"), "total")
+    found = groups.worth(steps.read(tmp_path / "f"), 0, "total")
     truth = worth_of_forest(forest)
-    for row, value in enumerate(found):
+    assert list(found) == list(range(len(forest)))
+    for row, value in found.items():
         assert (value is not None) == bool(truth.ok[row])
         if value is not None:
             torch.testing.assert_close(torch.tensor(value, dtype=torch.float64), truth.value[row], atol=1e-6, rtol=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from milepost.report.stored.steps import Steps
@@ -99,22 +99,24 @@ def groups(steps: Steps, reward: str | None) -> tuple[Group, ...]:
     return tuple(one for one in found if one.leaves)
 
 
-def worth(steps: Steps, reward: str | None) -> tuple[float | None, ...]:
-    """What each step is worth: its reward and the mean of what follows it.
+def worth(steps: Steps, root: int, reward: str | None) -> Mapping[int, float | None]:
+    """What each step of a tree is worth: its reward and the mean of what follows it.
 
         worth_i = reward_i + discount_i * mean of worth_j over the children j of i that count
 
     Args:
         steps: a stored forest.
+        root: the tree's root.
         reward: name of the reward to read; None if there is none.
 
     Returns:
-        One number per row; None where the reward failed, or where no child counts.
+        One number per row of the tree; None where the reward failed, or where no child counts.
     """
-    found: list[float | None] = [None] * len(steps)
+    rows = steps.trees[root]
+    found: dict[int, float | None] = dict.fromkeys(rows)
     if reward is None:
-        return tuple(found)
-    for row in range(len(steps) - 1, -1, -1):
+        return found
+    for row in reversed(rows):
         own, below = steps.number(f"reward.{reward}", row), steps.children[row]
         if not below or (own is None and steps.text(f"reason.{reward}", row) is not None):
             found[row] = own
@@ -124,7 +126,7 @@ def worth(steps: Steps, reward: str | None) -> tuple[float | None, ...]:
             discount = steps.number("discount", row)
             follow = spread(known).mean
             found[row] = (own or 0.0) + (1.0 if discount is None else discount) * follow
-    return tuple(found)
+    return found
 
 
 def quantile(values: Sequence[float], probability: float) -> float:
