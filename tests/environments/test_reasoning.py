@@ -17,6 +17,7 @@ from milepost.environments.reasoning import FIRST_SEED, ReasoningGym, is_held_ou
 from milepost.environments.reasoning_faults import EXPLOITABLE, REFUSED
 from milepost.errors import MissingExtra, SettingError, UnknownName
 from milepost.part import Action
+from milepost.testing import check_environment
 
 TESTED = (
     "basic_arithmetic", "chain_sum", "count_bits", "countdown", "gcd", "gsm_symbolic", "leg_counting",
@@ -98,6 +99,11 @@ def test_one_answer_ends_the_trajectory_and_steps_do_not_change_a_state():
     with pytest.raises(SettingError, match="takes one answer"):
         environment.step(first.state, Action(text="more"), key=4)
     assert ReasoningGym(instruction="").reset(task, key=1).observation.messages == ()
+
+
+def test_contract():
+    environment = ReasoningGym(names=("chain_sum", "gcd"), train_size=2)
+    assert check_environment(environment, environment.train(), [Action(text="<answer>7</answer>"), Action(text="")])
 
 
 def test_settings_that_cannot_work_are_refused_with_a_way_out():

@@ -193,5 +193,9 @@ def test_modules_and_settings():
     assert Function(source="math:fsum").load() is math.fsum
     assert Function(source="a.b:thing").name == "thing"
     assert Function(source=len).name == "len"
+    assert Function(source=lambda completions: []).name == "function"
+    assert Function(source=len, label="mine").name == "mine"
+    with pytest.raises(SettingError, match="cannot name a column"):
+        Function(source=len, label="two words")
     with pytest.raises(SettingError, match="no range"):
         Function(source=len, low=1, high=0)

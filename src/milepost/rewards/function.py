@@ -210,7 +210,7 @@ class Function:
     source: str | UserFunction
     """"mine.py:reward", "package.module:reward", or the function itself (which a saved configuration cannot hold)."""
     label: str = ""
-    """Name of the columns it fills; default: the function's name."""
+    """Name of the columns it fills; default: the function's name, or "function" for a lambda."""
     low: float = -math.inf
     """Smallest value that is believed; below it the row is not ok."""
     high: float = math.inf
@@ -222,6 +222,8 @@ class Function:
         """Check the form of the source and the range; the function itself is loaded by `load`."""
         if isinstance(self.source, str) and ":" not in self.source:
             raise SettingError(f"The reward function {self.source!r} has no form that can be read. {_HOW}")
+        if self.label and not self.label.isidentifier():
+            raise SettingError(f"label={self.label!r} cannot name a column: use letters, digits and underscores.")
         if not self.low < self.high:
             raise SettingError(f"low={self.low} and high={self.high} leave no range: choose low below high.")
 
@@ -232,7 +234,8 @@ class Function:
             return self.label
         if isinstance(self.source, str):
             return self.source.rpartition(":")[2]
-        return str(getattr(self.source, "__name__", type(self.source).__name__))
+        own = str(getattr(self.source, "__name__", type(self.source).__name__))
+        return own if own.isidentifier() else "function"
 
     @property
     def range(self) -> tuple[float, float]:
