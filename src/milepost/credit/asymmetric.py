@@ -78,7 +78,7 @@ class Asymmetric:
         True
     """
 
-    reads, writes = ("reward.total", "ok.total"), ("advantage",)
+    writes = ("advantage",)
     rule: GroupRule = field(default_factory=Normalised)
     """Credit before both factors; it sums to 0 in every group."""
     accuracy: str = "solved"
@@ -92,6 +92,11 @@ class Asymmetric:
         """Check the declared range."""
         if self.limits is not None and not self.limits[0] < self.limits[1]:
             raise SettingError(f"limits={self.limits!r} is not allowed: expected (smallest, largest), in this order.")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns it needs; `label.family` where there is one."""
+        return ("reward.total", "ok.total", f"reward.{self.accuracy}", f"ok.{self.accuracy}", "label.family")
 
     def compare(self, forest: Forest) -> Compared:
         """Siblings, by total reward."""
@@ -220,7 +225,7 @@ class Smoothed:
         Memory(omega={})
     """
 
-    reads, writes = ("reward.total", "ok.total"), ("advantage",)
+    writes = ("advantage",)
     credit: Asymmetric = field(default_factory=Asymmetric)
     keep: float = 0.9
     """Share of the old omega that is kept, in [0, 1)."""
@@ -228,6 +233,11 @@ class Smoothed:
     def __post_init__(self) -> None:
         """Check the share."""
         checks.within("keep", self.keep, 0.0, 1.0 - 1e-9)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns it needs."""
+        return self.credit.reads
 
     def init(self) -> Memory:
         """State before the first batch."""
