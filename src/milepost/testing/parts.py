@@ -200,7 +200,8 @@ def _not_ok(part: Any, rule: Callable[[Forest], Forest], forest: Forest) -> None
 
 def _constant(part: Any, rule: Callable[[Forest], Forest], forest: Forest) -> None:
     """Equal rewards hold no information, whatever their value; nor does a row that has nobody to be compared with."""
-    names = [name for name in forest.columns if name.startswith("reward.")]
+    # What is compared is the total; a component may have a range that these values leave.
+    names = [name for name in forest.columns if name == "reward.total"]
     if not hasattr(part, "compare") or "advantage" not in part.writes:
         return
     for value in (0.1, 1.0, 3e-39, -7.3e29):
