@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,8 @@ from milepost.errors import MissingExtra, SettingError
 if TYPE_CHECKING:
     from milepost.engines.repeats import Standing
 
+MOST_REASONS = 20
+"""Reasons of failure that are listed."""
 USAGE = """usage: milepost run <recipe> [@ file.toml] [flags]
        milepost run @ file.toml [flags]
 
@@ -159,8 +162,7 @@ def record(found: Standing) -> dict[str, Any]:
     Returns:
         `folder`, `recipe`, `seed`, `steps_done`, `stopped` ("finished" or "budget"), `first` and `last` (evaluations:
         `step`, `success`, `low`, `high`, `tasks`, `samples`, `by_family`, `rewards`), `gain`, `gain_low`, `gain_high`
-        (success after less before, paired by task), `cost` by unit, and `failed`: an array of `reward`, `code`,
-        `count`, `example` of rewards that failed.
+        (success after less before, paired by task), `cost` by unit, and `failed`, see `failures`.
     """
     from milepost.engines import evaluate
 
@@ -183,13 +185,18 @@ def record(found: Standing) -> dict[str, Any]:
 
 
 def failures(folder: Path) -> list[dict[str, Any]]:
-    """Why rewards failed in the forests that a run kept, the commonest first."""
-    from milepost.report.stored import run, steps, tables
+    """Why rewards failed in the forests that a run kept: `reward`, `code`, `count`, `example`, the commonest first."""
+    from milepost.report.stored import run, steps
 
-    forests = [(one.step, steps.read(one.folder)) for one in run.stored(folder / "forests")]
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in run.stored(folder / "forests"):
+        found = steps.read(one.folder)
+        for name in found.rewards:
+            if name != "total" or len(found.rewards) == 1:
+                counts.update((name, reason) for reason in found.texts.get(f"reason.{name}", ()) if reason is not None)
     return [
-        {"reward": row.reward, "code": row.code, "count": row.count, "example": row.example}
-        for row in tables.reasons(forests)
+        {"reward": name, "code": reason.partition(": ")[0], "count": count, "example": reason.partition(": ")[2]}
+        for (name, reason), count in counts.most_common(MOST_REASONS)
     ]
 
 
@@ -224,8 +231,8 @@ def _text(found: Mapping[str, Any]) -> str:
 
 
 def _failed(row: Mapping[str, Any]) -> str:
-    example = f", such as: {row['example']}" if row["example"] else ""
-    return f"{row['count']} of reward {row['reward']}: {row['code']}{example}"
+    detail = f": {row['example']}" if row["example"] else ""
+    return f"{row['count']} of reward {row['reward']}: {row['code']}{detail}"
 
 
 def _summary(records: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:

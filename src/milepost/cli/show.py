@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from milepost.cli import output
+from milepost.cli.run import failures
 from milepost.engines import repeats
 from milepost.errors import SettingError
 from milepost.report import figures, literal, terminal
 from milepost.report.drawing import shades
 from milepost.report.samples import prompt
-from milepost.report.stored import groups, run, steps, tables
+from milepost.report.stored import groups, run, steps
 from milepost.report.stored.steps import Steps
 
 WIDTH = 56
@@ -66,7 +67,6 @@ def _run(folder: Path, *, as_json: bool) -> int:
 
 def _run_data(folder: Path) -> dict[str, Any]:
     standing, stored = repeats.standing(folder), run.read(folder)
-    forests = [(one.step, steps.read(one.folder)) for one in stored.forests]
     return {
         "run": str(folder),
         "recipe": standing.settings.recipe,
@@ -77,10 +77,7 @@ def _run_data(folder: Path) -> dict[str, Any]:
         "cost": dict(standing.cost),
         "evaluations": list(stored.evaluations),
         "metrics": dict(stored.metrics[-1]) if stored.metrics else {},
-        "failed": [
-            {"reward": row.reward, "code": row.code, "count": row.count, "example": row.example}
-            for row in tables.reasons(forests)
-        ],
+        "failed": failures(folder),
         "forests": [str(one.folder) for one in stored.forests],
     }
 
@@ -97,7 +94,7 @@ def _run_text(found: Mapping[str, Any]) -> str:
             for one in found["evaluations"]
         ),
         *(
-            ("failed rewards", f"{row['count']} of {row['reward']}: {row['code']} {row['example']}")
+            ("failed rewards", f"{row['count']} of reward {row['reward']}: {row['code']}: {row['example']}")
             for row in found["failed"]
         ),
     ]
