@@ -28,7 +28,7 @@ def test_against_enumeration_of_all_draws(n):
         draws = list(itertools.combinations(answers, k))
         truth = sum(any(draw) for draw in draws) / len(draws)
         found = chance_of_one(torch.tensor([c]), torch.tensor([n]), k=k)
-        assert_close(found, torch.tensor([truth]).double(), rtol=1e-12, atol=1e-15)
+        assert_close(found, torch.tensor([truth], dtype=torch.float64), rtol=1e-12, atol=1e-15)
 
 
 def test_distinct_against_enumeration_of_all_draws():
@@ -36,7 +36,9 @@ def test_distinct_against_enumeration_of_all_draws():
     for k in range(1, 8):
         draws = list(itertools.combinations(solution.tolist(), k))
         truth = sum(len({s for s in draw if s >= 0}) for draw in draws) / len(draws)
-        assert_close(distinct_at_k(solution, group, 1, ok, k=k), torch.tensor([truth]).double(), rtol=1e-12, atol=0)
+        assert_close(
+            distinct_at_k(solution, group, 1, ok, k=k), torch.tensor([truth], dtype=torch.float64), rtol=1e-12, atol=0
+        )
 
 
 def test_published_example():
@@ -60,7 +62,7 @@ def test_limits():
 def test_failed_answers_do_not_count():
     flags, group = torch.tensor([True, False, True, False]), torch.zeros(4, dtype=torch.int64)
     ok = torch.tensor([True, True, False, True])
-    assert_close(pass_at_k(flags, group, 1, ok, k=2), torch.tensor([2 / 3]).double())
+    assert_close(pass_at_k(flags, group, 1, ok, k=2), torch.tensor([2 / 3], dtype=torch.float64))
     assert pass_at_k(flags, group, 1, ok, k=4).isnan().tolist() == [True]
     assert distinct_at_k(torch.zeros(4, dtype=torch.int64), group, 1, ok, k=4).isnan().tolist() == [True]
     assert pass_at_k(flags, group, 2, ok, k=1).isnan().tolist() == [False, True]
