@@ -142,3 +142,9 @@ def test_long_texts_are_cut(tmp_path):
     one = taken(found)
     assert one.prompt.omitted == len(long) - samples.MOST_CHARACTERS
     assert one.trunk.branches[0].views[0].call.omitted > 0
+
+
+def test_an_unscored_tree_has_no_arithmetic(tmp_path):
+    one = taken(stored(Forest.of([-1, 0, 0], {"text": ["ask", "a", "b"]}), tmp_path))
+    assert one.compared == ()
+    assert [branch.views[0].line for branch in one.trunk.branches] == [None, None]

@@ -150,22 +150,22 @@ def _row(one: Run, name: str) -> dict[str, Any]:
 def _charts(sides: Sequence[Sequence[Run]], names: tuple[str, str]) -> list[Chart]:
     note = "lines: mean over runs; bands: smallest to largest"
     success = [
-        _mean_line([_evaluations(one) for one in side], name, colour)
-        for colour, (side, name) in enumerate(zip(sides, names, strict=True))
+        _mean_line([_evaluations(one) for one in side], name, number)
+        for number, (side, name) in enumerate(zip(sides, names, strict=True))
     ]
     charts = [
         Chart(title="Success on held-out tasks", lines=tuple(success), note=note, unit="share", floor=0, ceiling=1)
     ]
     for metric in _TRAINING:
         lines = [
-            _mean_line([_values(one, metric) for one in side], name, colour)
-            for colour, (side, name) in enumerate(zip(sides, names, strict=True))
+            _mean_line([_values(one, metric) for one in side], name, number)
+            for number, (side, name) in enumerate(zip(sides, names, strict=True))
         ]
         unit = "share" if metric in _SHARES else "number"
         charts.append(Chart(title=curves.title(metric), lines=tuple(lines), note=note, unit=unit))
     lines = [
-        _mean_line([_values(one, "cost/tokens") for one in side], name, colour)
-        for colour, (side, name) in enumerate(zip(sides, names, strict=True))
+        _mean_line([_values(one, "cost/tokens") for one in side], name, number)
+        for number, (side, name) in enumerate(zip(sides, names, strict=True))
     ]
     return [*charts, Chart(title="Tokens spent so far", lines=tuple(lines), note=note, unit="count", floor=0)]
 
@@ -186,7 +186,7 @@ def _values(one: Run, metric: str) -> dict[float, float]:
     }
 
 
-def _mean_line(runs: Sequence[Mapping[float, float]], name: str, colour: int) -> Series:
+def _mean_line(runs: Sequence[Mapping[float, float]], name: str, number: int) -> Series:
     """Mean over the runs that have a value at a step, with a band from the smallest to the largest."""
     steps = sorted({step for one in runs for step in one})
     places = steps if len(steps) <= curves.MOST_POINTS else steps[:: math.ceil(len(steps) / curves.MOST_POINTS)]
@@ -197,5 +197,5 @@ def _mean_line(runs: Sequence[Mapping[float, float]], name: str, colour: int) ->
         y=[math.fsum(values) / len(values) for values in known],
         low=[min(values) for values in known],
         high=[max(values) for values in known],
-        colour=colour,
+        number=number,
     )

@@ -146,8 +146,8 @@ def _filters(kinds: Iterable[str]) -> Markup:
 def _head(found: run.Run) -> dict[str, Any]:
     first, last = _evaluations(found)
     card = found.card
-    name = card.title if card else (found.recipe or "unknown recipe")
-    source = f"{name} ({card.paper}, {card.year})" if card else f"Recipe {name}"
+    known = f"Recipe {found.recipe}" if found.recipe else "A run whose recipe is not known"
+    source = f"{card.title} ({card.paper}, {card.year})" if card else known
     tasks = found.settings.get("tasks", {})
     trained = ", ".join(str(item) for item in tasks.get("names", ())) if isinstance(tasks, dict) else ""
     return {

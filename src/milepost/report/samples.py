@@ -213,7 +213,7 @@ def _arithmetic(steps: Steps, root: int, reward: str | None) -> _Worked:
     worth = groups.worth(steps, root, reward)
     lines: dict[int, Line] = {}
     first, compared = explain((), ()), ()
-    for row in steps.trees[root]:
+    for row in steps.trees[root] if reward is not None else ():
         below = steps.children[row]
         if len(below) > 1 or row == root:
             why = explain([worth[child] for child in below], [steps.number("advantage", child) for child in below])

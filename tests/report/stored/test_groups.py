@@ -57,6 +57,11 @@ def test_groups_of_a_flat_forest():
     assert (second.failed, second.dead) == (1, False)
 
 
+def test_without_a_reward_nothing_failed():
+    (found,) = groups.groups(Steps(parent=np.array([-1, 0, 0])), None)
+    assert (found.scored, found.failed, found.dead) == (False, 0, False)
+
+
 def test_a_root_without_children_is_no_group():
     assert groups.groups(Steps(parent=np.array([-1, -1])), None) == ()
 

@@ -14,6 +14,8 @@ from milepost.report.literal import visible
 WIDTH, HEIGHT = 372, 208
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 26
 _MOST_MARKS = 60
+COLOURS = 6
+"""Colours of the style sheet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +29,13 @@ class Series:
     high: Sequence[float | None] = ()
     whiskers: bool = False
     """Draw low to high as whiskers at each point instead of a band."""
-    colour: int = 0
-    """Number of the line's colour; a band and its line share one."""
+    number: int = 0
+    """Number of the line; a band and its line share one, and with it a colour."""
+
+    @property
+    def colour(self) -> int:
+        """Number of the colour: colours repeat after the sixth."""
+        return self.number % COLOURS
 
 
 @dataclass(frozen=True, kw_only=True)

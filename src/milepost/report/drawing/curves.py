@@ -98,14 +98,14 @@ def thin(x: Sequence[float], y: Sequence[float | None], most: int = MOST_POINTS)
     return Series(name="", x=tuple(places), y=middle, low=low, high=high)
 
 
-def metric(records: Sequence[Mapping[str, Any]], name: str, label: str, colour: int = 0) -> Series | None:
+def metric(records: Sequence[Mapping[str, Any]], name: str, label: str, number: int = 0) -> Series | None:
     """Read one metric over steps.
 
     Args:
         records: one per step, with "step".
         name: name of the metric.
         label: how the line is called.
-        colour: number of its colour.
+        number: number of the line, which gives its colour.
 
     Returns:
         The line; None if no step has a finite value.
@@ -115,7 +115,7 @@ def metric(records: Sequence[Mapping[str, Any]], name: str, label: str, colour: 
     if not any(value is not None for value in values):
         return None
     line = thin([step for step, _ in rows], values)
-    return Series(name=label, x=line.x, y=line.y, low=line.low, high=line.high, colour=colour)
+    return Series(name=label, x=line.x, y=line.y, low=line.low, high=line.high, number=number)
 
 
 def held_out(run: Run) -> Chart:
@@ -153,12 +153,12 @@ def rewards(run: Run, spread: Bands) -> tuple[Chart, ...]:
     return tuple(chart for chart in found if chart.known)
 
 
-def _band(spread: Bands, name: str, colour: int) -> Series | None:
+def _band(spread: Bands, name: str, number: int) -> Series | None:
     if name not in spread.low:
         return None
     nothing = [None] * len(spread.steps)
     return Series(
-        name=f"{name}, groups", x=spread.steps, y=nothing, low=spread.low[name], high=spread.high[name], colour=colour
+        name=f"{name}, groups", x=spread.steps, y=nothing, low=spread.low[name], high=spread.high[name], number=number
     )
 
 

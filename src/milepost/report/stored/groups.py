@@ -31,11 +31,13 @@ class Group:
     rewards: tuple[float | None, ...]
     """Main reward of each leaf; None where it failed."""
     spread: Spread
+    scored: bool = True
+    """Whether the forest has that reward at all."""
 
     @property
     def failed(self) -> int:
         """Leaves whose reward does not count."""
-        return sum(value is None for value in self.rewards)
+        return sum(value is None for value in self.rewards) if self.scored else 0
 
     @property
     def dead(self) -> bool:
@@ -82,7 +84,7 @@ def group(steps: Steps, root: int, reward: str | None) -> Group:
     """
     leaves = steps.leaves_below(root)
     rewards = tuple(None if reward is None else steps.number(f"reward.{reward}", leaf) for leaf in leaves)
-    return Group(root=root, leaves=leaves, rewards=rewards, spread=spread(rewards))
+    return Group(root=root, leaves=leaves, rewards=rewards, spread=spread(rewards), scored=reward is not None)
 
 
 def groups(steps: Steps, reward: str | None) -> tuple[Group, ...]:
