@@ -195,6 +195,8 @@ def test_modules_and_settings():
     assert Function(source=len).name == "len"
     assert Function(source=lambda completions: []).name == "function"
     assert Function(source=len, label="mine").name == "mine"
+    with pytest.raises(SettingError, match="no form that can be read"):
+        Function(source="mine.py")
     with pytest.raises(SettingError, match="cannot name a column"):
         Function(source=len, label="two words")
     with pytest.raises(SettingError, match="no range"):

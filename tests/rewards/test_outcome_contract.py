@@ -18,7 +18,8 @@ def vowels(completions):
 
 PARTS = (
     Outcome(), Solved(), Format(), Format(reasoning=True), Length(scale=8), Overlong(limit=8, buffer=4),
-    BleuPublished(), BleuGuarded(references="best_of", inside_answer=True), Function(source=vowels), Complete(inner=Solved()),
+    BleuPublished(), BleuGuarded(references="best_of", inside_answer=True), Function(source=vowels),
+    Complete(inner=Solved()),
 )  # fmt: skip
 
 
