@@ -243,7 +243,7 @@ def _flags_type(kinds: Mapping[str, Any]) -> Any:
     docs, own_docs = _docs(sections, RunSettings), _docs(sys.modules[__name__], Launch)
     fields: list[Any] = [
         *kinds.items(),
-        ("seed", Annotated[int, tyro.conf.arg(help="Every random draw of the run follows from it.")]),
+        ("seed", Annotated[int, tyro.conf.arg(help=docs["seed"])]),
         ("cost", Annotated[dict[str, float], cost, tyro.conf.arg(help=docs["cost"])]),
         ("reward", Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(help=docs["reward"])], ()),
     ]

@@ -17,7 +17,7 @@ class Event:
     step: int
     steps: int
     numbers: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Metrics of the stage, named `stage/quantity`; seconds under "seconds"."""
+    """Metrics of the stage, named `stage/quantity`; time under "seconds" and "seconds/<stage>"."""
     message: str = ""
 
 

@@ -176,7 +176,8 @@ class _Loop:
         self.journal.write("metrics.jsonl", {"step": self.step, **numbers})
         self.journal.write(TIMES, {"step": self.step, **self.seconds})
         self.journal.mirror(numbers, self.step)
-        self._tell("update", {**numbers, "seconds": sum(self.seconds.values())})
+        stages = {f"seconds/{stage}": seconds for stage, seconds in self.seconds.items()}
+        self._tell("update", {**numbers, **stages, "seconds": sum(self.seconds.values())})
 
     def _refresh(self) -> None:
         """Rollouts that the choice of tasks asks for; their cost counts."""

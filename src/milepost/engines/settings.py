@@ -12,7 +12,8 @@ from typing import Any
 from milepost import checks
 from milepost.errors import SettingError
 
-BUDGET_UNITS = ("tokens", "model_calls", "reward_calls", "steps", "seconds")
+BUDGET_UNITS = ("tokens", "model_calls", "reward_calls", "environment_steps")
+"""Units that the loop counts, see `measure.COST`. Time is none: a run must not depend on the machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,9 @@ class PolicySettings:
     model: str = "embedded"
     """"embedded", "smollm2", or a folder that transformers can load."""
     temperature: float = 1.0
+    """Divides the logits; 1 samples from the model itself."""
     top_p: float = 1.0
+    """Probability that the most likely tokens must hold together to be sampled from; 1 keeps all."""
     max_tokens: int = 64
     """Tokens of one answer at most."""
     lora_rank: int = 0
@@ -61,8 +64,11 @@ class UpdateSettings:
     """How long to train, and how the weights are changed."""
 
     steps: int = 60
+    """Training steps: each grows, scores and learns from one batch."""
     tasks_per_step: int = 32
+    """Tasks of one batch; the recipe says how many answers each gets."""
     learning_rate: float = 3e-4
+    """Of Adam, constant."""
     minibatches: int = 1
     """Optimiser steps per batch; each uses an equal share of the batch's tasks."""
     gradient_clip: float = 1.0
@@ -107,6 +113,7 @@ class RunSettings:
 
     recipe: str
     seed: int = 0
+    """Every random draw of the run follows from it."""
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The recipe's own settings: keyword arguments of its `build`."""
     tasks: TaskSettings = field(default_factory=TaskSettings)
