@@ -61,12 +61,12 @@ CARD = Card(
 
 def build(
     *,
-    width: int = 8,
-    alpha: float = 1.0,
-    floor: float = 0.0,
-    keep: float = 0.0,
-    accuracy: str = "outcome",
-    kl: float = 0.0,
+    width: int = 8,  # answers per task
+    alpha: float = 1.0,  # batch success from which positive credit is whole, in (0, 1]
+    floor: float = 0.0,  # smallest gain of positive credit
+    keep: float = 0.0,  # share of the old omega that a new batch keeps
+    accuracy: str = "outcome",  # reward in [0, 1] that says whether an answer is right
+    kl: float = 0.0,  # weight of the k3 penalty towards the first policy; 0 needs no reference model
 ) -> Train:
     """Build the job; `accuracy` names the reward, between 0 and 1, that says whether an answer is right."""
     credit = Asymmetric(accuracy=accuracy, limits=(0.0, 1.0), gain=Limited(alpha=alpha, floor=floor))

@@ -57,12 +57,12 @@ CARD = Card(
 
 def build(
     *,
-    count: int = 5000,
-    width: int = 8,
-    guarded: bool = True,
-    inside_answer: bool = True,
-    control: bool = False,
-    kl: float = 0.0,
+    count: int = 5000,  # tasks that are kept, those with the lowest BLEU
+    width: int = 8,  # answers per task
+    guarded: bool = True,  # guard against the traps of the published formula
+    inside_answer: bool = True,  # score only what stands inside the answer tags
+    control: bool = False,  # keep tasks at random instead
+    kl: float = 0.0,  # weight of the k3 penalty towards the first policy; 0 needs no reference model
 ) -> Train:
     """Build the job; `control=True` picks `count` tasks at random instead of the hardest."""
     reward = BleuGuarded(inside_answer=inside_answer) if guarded else BleuPublished(inside_answer=inside_answer)

@@ -54,13 +54,13 @@ CARD = Card(
 
 def build(
     *,
-    width: int = 8,
-    std: bool = True,
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
-    sequence_mean: bool = False,
-    kl: float = 0.0,
-    resample_rounds: int = 0,
+    width: int = 8,  # answers per task
+    std: bool = True,  # divide the credit by the standard deviation; off is Dr. GRPO
+    clip_low: float = 0.2,  # the ratio may fall to 1 - clip_low
+    clip_high: float = 0.2,  # the ratio may rise to 1 + clip_high
+    sequence_mean: bool = False,  # mean over the tokens of an answer first, then over answers; else over all tokens
+    kl: float = 0.0,  # weight of the k3 penalty towards the first policy; 0 needs no reference model
+    resample_rounds: int = 0,  # times that dead groups are drawn anew (DAPO)
 ) -> Train:
     """Build the job; `std=False` is Dr. GRPO's credit, `kl=0` needs no reference model."""
     normalise = SequenceMean() if sequence_mean else TokenMean()

@@ -58,13 +58,13 @@ CARD = Card(
 
 def build(
     *,
-    width: int = 8,
-    weighted_share: float = 0.5,
-    variance_weight: float = 0.8,
-    diversity_weight: float = 0.2,
-    refresh_every: int = 28,
-    scored: str = "total",
-    kl: float = 0.0,
+    width: int = 8,  # answers per task
+    weighted_share: float = 0.5,  # lambda: share of the batch that is drawn by score
+    variance_weight: float = 0.8,  # of the outcome variance in the score
+    diversity_weight: float = 0.2,  # of 1 - self-BLEU in the score
+    refresh_every: int = 28,  # steps between scoring passes; 0 learns from training groups at no cost
+    scored: str = "total",  # reward whose variance counts
+    kl: float = 0.0,  # weight of the k3 penalty towards the first policy; 0 needs no reference model
 ) -> Train:
     """Build the job; `refresh_every=0` learns from training groups only, `kl=0` needs no reference model."""
     scorer = VariancePromotion(variance_weight=variance_weight, diversity_weight=diversity_weight, reward=scored)
