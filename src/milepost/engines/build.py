@@ -48,6 +48,9 @@ def world(settings: RunSettings) -> World:
     """
     work = job(settings)
     names = settings.tasks.names
+    for name in settings.tasks.options:
+        if name not in names:
+            raise unknown_name("task in tasks.options", name, names)
     environment = ReasoningGym(
         names=names,
         options=settings.tasks.options,
@@ -75,6 +78,7 @@ def job(settings: RunSettings) -> Train:
 
     Raises:
         UnknownName: the recipe has no such setting.
+        SettingError: a setting of the recipe has the wrong type.
     """
     build = recipe.builder(settings.recipe)
     known = recipe.settings_of(settings.recipe)

@@ -1,0 +1,53 @@
+"""From settings to parts: names that do not exist are named, and a user's own reward takes the recipe's place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from milepost.engines import build
+from milepost.engines.settings import PolicySettings, RunSettings, TaskSettings
+from milepost.errors import MilepostError, UnknownName
+
+SETTINGS = RunSettings(recipe="grpo", tasks=TaskSettings(names=("chain_sum", "spell_backward"), train=5, held_out=3))
+
+
+def test_tasks_are_shared_out_among_the_generators() -> None:
+    world = build.world(SETTINGS)
+    families = [task.family for task in world.train]
+    assert families.count("chain_sum") == families.count("spell_backward") == 3
+    assert len(world.held_out) == 4
+    assert not {task.id for task in world.train} & {task.id for task in world.held_out}
+    assert world.reference is None
+
+
+def test_a_reference_is_there_when_the_objective_asks_for_one() -> None:
+    world = build.world(replace(SETTINGS, settings={"kl": 0.01}))
+    assert world.reference is not None
+    assert world.reference is not world.policy
+
+
+def test_own_rewards_take_the_place_of_the_recipes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def brevity(completions):\n    return [1 / (1 + len(text)) for text in completions]\n")
+    job = build.job(replace(SETTINGS, reward=(f"{path}:brevity",)))
+    assert [reward.name for reward in job.rewards] == ["brevity"]
+    assert job.weights == (1.0,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        (replace(SETTINGS, recipe="grppo"), UnknownName, "Did you mean 'grpo'"),
+        (replace(SETTINGS, settings={"widht": 4}), UnknownName, "Did you mean 'width'"),
+        (replace(SETTINGS, settings={"width": 0}), MilepostError, "at least 1"),
+        (replace(SETTINGS, policy=PolicySettings(model="nowhere")), UnknownName, "expected 'embedded'"),
+        (replace(SETTINGS, tasks=TaskSettings(names=("chain_summ",))), UnknownName, "Did you mean 'chain_sum'"),
+        (replace(SETTINGS, tasks=TaskSettings(options={"countdown": {}})), MilepostError, "countdown"),
+    ],
+)
+def test_what_does_not_exist_is_named(settings: RunSettings, error: type[MilepostError], says: str) -> None:
+    with pytest.raises(error, match=says):
+        build.world(settings)
