@@ -1,6 +1,6 @@
 """The figures of docs/evidence.md that take long: the demo, comparisons at equal cost, kills, workers.
 
-    python -m benchmarks.evidence [demo] [kills] [workers] [a-grae] [vas] [--repeats 5] [--steps 30] [--out runs/evidence]
+    python -m benchmarks.evidence [demo] [kills] [workers] [a-grae] [vas] [--repeats 5] [--steps 30] [--out FOLDER]
 
 Prints one line of Markdown per figure, for the table of docs/evidence.md. Everything runs through the command line as a
 user would call it.
@@ -9,7 +9,7 @@ user would call it.
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import hashlib
 import json
 import os
@@ -44,7 +44,7 @@ def call(*arguments: str) -> list[dict[str, Any]]:
 
 def row(what: str, figure: str, command: str) -> None:
     """Print one line of the table."""
-    day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    day = dt.datetime.now(tz=dt.UTC).date().isoformat()
     sys.stdout.write(f"| {what} | {figure} | {day} | {VERSIONS} | `{command}` |\n")
     sys.stdout.flush()
 
