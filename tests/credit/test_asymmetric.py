@@ -249,6 +249,31 @@ def test_failed_rewards_count_nowhere(share):
     assert found["advantage"][found.valid("advantage")].tolist() == answers_credit(without)
 
 
+def test_an_answer_without_accuracy_counts_nowhere():
+    """The accuracy may be watched with weight 0: its failure then leaves the total ok."""
+    total, right = [[1.0, 0.0, 0.5, 0.0]], [[1.0, 0.0, None, 0.0]]
+    found, without = Asymmetric()(scored(total, solved=right)), Asymmetric()(solved([[1.0, 0.0, 0.0]]))
+    assert found["advantage"][found.valid("advantage")].tolist() == answers_credit(without)
+    assert found.valid("advantage").tolist() == [False, True, True, False, True]
+
+
+def test_an_answer_without_total_does_not_enter_omega_or_the_rate():
+    total, right = [[1.0, 0.0, None, None]], [[1.0, 0.0, 1.0, 1.0]]
+    assert Asymmetric().omega(scored(total, solved=right)) == {"": 0.5}
+    #       0            the right leaf 5 has no total: row 2 is worth what row 4 and 6 say
+    #   1       2
+    #   3     4 5 6
+    value, ok = [None] * 3 + [0.0, 1.0, None, 0.0], [False] * 3 + [True, True, False, True]
+    why = [None] * 5 + ["reward_error", None]
+    columns = {"reward.total": value, "ok.total": ok, "reason.total": why}
+    known = {"reward.solved": [None] * 3 + [0.0, 1.0, 1.0, 0.0], "ok.solved": [False] * 3 + [True] * 4}
+    found = Asymmetric(gain=Constant())(Forest.of([-1, 0, 0, 1, 2, 2, 2], {**columns, **known}))["advantage"]
+    p, omega = 0.25, 1 / 3
+    assert_close(
+        found[2], torch.tensor(omega / 2 / math.sqrt(p) + (1 - omega) / 2 / math.sqrt(1 - p)), rtol=1e-5, atol=0
+    )
+
+
 def test_lone_answer_and_empty_batch():
     assert answers_credit(Asymmetric()(solved([[1.0]]))) == [0.0]
     empty = Forest.of(

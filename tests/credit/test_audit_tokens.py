@@ -189,6 +189,44 @@ def test_a_token_trained_by_nobody_or_by_too_many_is_found():
     assert [finding.check for finding in audit_batch(forest, twice).found] == ["owner"]
 
 
+def test_a_step_that_nobody_trains_is_found():
+    forest = turns()
+    fewer = assemble(forest, forest.paths(torch.tensor([5])))
+    findings = audit_batch(forest, fewer)
+    assert [finding.check for finding in findings.found] == ["owner"]
+    assert findings.found[0].rows == (2, 4, 6)
+    assert audit_batch(forest, fewer, rows=torch.tensor([1, 3, 5])).clean
+
+
+def test_a_step_whose_tokens_are_trained_unevenly_is_found():
+    """Row 1 is held by two trajectories; one of its tokens trains in one line only."""
+    forest = Normalised()(with_tokens([-1, 0, 0, 1, 1], [[P], [A, A], [A], [A], [A]], [None, None, 0.0, 1.0, 0.0]))
+    batch = assemble(forest, forest.paths())
+    train = batch.train.clone()
+    train[2, 1] = False
+    findings = audit_batch(forest, replace(batch, train=train, advantage=torch.where(train, batch.advantage, 0)))
+    assert [finding.check for finding in findings.found] == ["owner"]
+    assert findings.found[0].rows == (1,)
+    assert findings.found[0].received == "trained 1 times"
+
+
+def test_credit_of_either_sign_on_untrained_tokens_is_found():
+    forest = turns()
+    for sign in (1.0, -1.0):
+        value = token_credit(forest)
+        value[0] = sign  # a token of the prompt
+        found = audit_tokens(forest, value).found
+        assert [(finding.check, finding.tokens) for finding in found] == [("untrained", (0,))]
+
+
+def test_steps_whose_reward_failed_are_not_assembled_for_training():
+    forest = answers([[1.0, 0.0]]).with_columns(
+        {"ok.total": [False, True, False], "reason.total": [None, None, "reward_error"]}
+    )
+    batch = assemble(Normalised()(forest), forest.paths())
+    assert batch.train.any(1).tolist() == [True, False]
+
+
 def test_a_shared_step_may_be_trained_once_or_once_per_trajectory():
     forest = Normalised()(with_tokens([-1, 0, 0, 1, 1], [[P], [A, A], [A], [A], [A]], [None, None, 0.0, 1.0, 0.0]))
     per_trajectory = assemble(forest, forest.paths())
@@ -203,6 +241,7 @@ def test_training_on_padding_is_found():
     forest = answers([[1.0, 0.0]])
     batch = assemble(forest, Ragged(torch.tensor([0, 1, 2]), torch.tensor([0, 2, 3])))
     findings = audit_batch(forest, replace(batch, train=torch.ones_like(batch.train)))
-    assert findings.named("untrained")[0].expected == "no training on padding"
+    assert findings.named("untrained")[0].count == 4  # two of the prompt, two of padding
+    assert findings.named("untrained")[0].rows == (0,)
     with pytest.raises(ShapeError, match="four of one shape"):
         replace(batch, train=batch.train[:1])

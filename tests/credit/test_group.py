@@ -244,12 +244,15 @@ def test_a_failed_step_takes_its_whole_trajectory_out():
     assert found.valid("advantage").tolist() == [False, True, False, True, True, False]
 
 
-def test_worths_equal_but_for_the_order_of_a_sum_are_equal():
-    leaves = [0.1, 0.2, 0.3, 0.7, 0.3, 0.7, 0.2, 0.1]
-    forest = Forest.of(
-        [-1, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2], {"reward.total": [None] * 3 + leaves, "ok.total": [False] * 3 + [True] * 8}
-    )
-    assert Normalised(eps=0.0)(forest)["advantage"][1:3].tolist() == [0.0, 0.0]
+def test_worths_equal_but_for_rounding_are_equal():
+    """(0 + 1 + 1) / 3 and (1/3 + 1) / 2 differ in the last bit; divided by their spread that would be +-1."""
+    #            0
+    #       1         2        the means of 3, 4, 5 are 0, 1, 1; those of 6, 7 are 1/3, 1
+    #     3 4 5      6 7
+    leaves = [(3, 0.0), (4, 1.0), (4, 1.0), (5, 1.0), (6, 1.0), (6, 0.0), (6, 0.0), (7, 1.0)]
+    parent = [-1, 0, 0, 1, 1, 1, 2, 2] + [above for above, _ in leaves]
+    columns = {"reward.total": [None] * 8 + [value for _, value in leaves], "ok.total": [False] * 8 + [True] * 8}
+    assert Normalised(eps=0.0)(Forest.of(parent, columns))["advantage"][1:3].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("rule", RULES)

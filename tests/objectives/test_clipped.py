@@ -231,6 +231,16 @@ def test_untrained_tokens_and_tokens_without_log_prob_touch_nothing(flat, object
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=IDS)
+def test_a_trajectory_without_trained_tokens_does_not_count(flat, objective):
+    """Marked as missing or masked token by token: the loss is divided by the other five answers."""
+    own = flat.forest.token_row == 4
+    masked = flat.forest.with_columns({"tokens.train": flat.forest["tokens.train"] & ~own})
+    missing = flat.forest.with_valid("advantage", flat.forest.valid("advantage") & (torch.arange(8) != 4))
+    one, two = objective(masked, flat.now), objective(missing, flat.now)
+    assert_close(one.loss, two.loss, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=IDS)
 def test_a_batch_that_trains_nothing_has_loss_0_and_no_gradient(flat, objective):
     empty = flat.forest.with_valid("advantage", torch.zeros(8, dtype=torch.bool))
     at = flat.now.clone().requires_grad_()
@@ -294,6 +304,9 @@ def test_steps_without_tokens_have_one_ratio_each():
     now = torch.tensor([9.0, -0.9, -2.1, 5.0])
     expected = -(math.exp(0.1) - math.exp(-0.1)) / 2  # row 3 has no density
     assert_close(loss_of(Clipped(), forest, now), torch.tensor(expected))
+    everywhere = forest.with_valid("log_prob", torch.ones(4, dtype=torch.bool))
+    everywhere = everywhere.with_valid("advantage", torch.ones(4, dtype=torch.bool)).without("stochastic")
+    assert Clipped()(everywhere, now).metrics["objective/trained_units"] == 3.0  # nobody chose the root
 
 
 # ---- errors ----

@@ -36,8 +36,8 @@ def test_hand_example():
 def test_never_negative_and_precise_near_0():
     draws = torch.from_numpy(keys.normal([3], (2, 5000))[0])
     assert bool((k3(draws[0], draws[1]) >= 0).all())
-    near = k3(torch.zeros(1).double(), torch.full((1,), 1e-5).double())
-    assert_close(near, torch.tensor([0.5e-10]).double(), rtol=1e-4, atol=0)
+    near = k3(torch.zeros(1).double(), torch.full((1,), 1e-7, dtype=torch.float64))
+    assert_close(near, torch.tensor([0.5e-14], dtype=torch.float64), rtol=1e-4, atol=0)
 
 
 def test_mean_over_the_policy_is_the_divergence():
@@ -115,6 +115,12 @@ def test_masked_tokens_do_not_matter(flat):
         flat.forest, torch.where(silent, torch.nan, flat.now), torch.where(silent, torch.nan, flat.reference)
     )
     assert_close(noisy.loss, objective(flat.forest, flat.now, flat.reference).loss)
+
+
+def test_the_reference_is_a_constant(flat):
+    reference = flat.reference.clone().requires_grad_()
+    found = KLPenalty(objective=Clipped())(flat.forest, flat.now.clone().requires_grad_(), reference).loss
+    assert torch.autograd.grad(found, reference, allow_unused=True) == (None,)
 
 
 def test_errors():

@@ -57,7 +57,7 @@ def audit_batch(forest: Forest, batch: TokenBatch, rows: Int[Tensor, " k"] | Non
     real = source >= 0
     train = batch.train.flatten() & real & forest["tokens.train"][source.clamp(min=0)]
     found = [
-        *_padding(batch),
+        *_untrainable(forest, batch),
         *_untrained(forest, source, value, train),
         *_misplaced(forest, source, value, train),
         *_owner(forest, source, train, _rows_wanted(forest, rows)),
@@ -78,11 +78,18 @@ def _places(forest: Forest, position: Tensor) -> tuple[tuple[int, ...], tuple[in
     return first(rows), first(tokens)
 
 
-def _padding(batch: TokenBatch) -> Iterator[Finding]:
-    wrong = (batch.source < 0) & batch.train
+def _untrainable(forest: Forest, batch: TokenBatch) -> Iterator[Finding]:
+    allowed = (batch.source >= 0) & forest["tokens.train"][batch.source.clamp(min=0)]
+    wrong = batch.train & ~allowed
     if bool(wrong.any()):
+        rows, tokens = _places(forest, batch.source[wrong])
         yield Finding(
-            check="untrained", count=int(wrong.sum()), expected="no training on padding", received="train true there"
+            check="untrained",
+            rows=rows,
+            tokens=tokens,
+            count=int(wrong.sum()),
+            expected="no training on padding, nor on tokens that the forest does not train",
+            received="train true there",
         )
 
 

@@ -37,7 +37,7 @@ def trajectories(forest: Forest, name: str = "total") -> Compared:
     discount = forest["discount"].double()[paths.values] if "discount" in forest else torch.ones_like(reward)
     every = torch.ones_like(chain, dtype=torch.bool)
     found = backup.backup(reward, discount, torch.zeros_like(reward), chain, every, reduce=segments.group_mean)
-    value, ok = found.state[paths.offsets[:-1]].float().double(), unfailed(forest, (name,))[leaf]
+    value, ok = found.state[paths.offsets[:-1]], unfailed(forest, (name,))[leaf]
     return Compared(row=leaf, value=torch.where(ok, value, 0), group=forest.root_of()[leaf], groups=len(forest), ok=ok)
 
 

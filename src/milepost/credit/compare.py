@@ -244,7 +244,7 @@ def write(forest: Forest, compared: Compared, credit: Float[Tensor, " n"]) -> Fo
         The forest with `advantage`.
     """
     alone, size = lone(compared), len(forest)
-    value = torch.zeros(size, dtype=credit.dtype).index_copy(0, compared.row, torch.where(compared.ok, credit, 0))
+    value = torch.zeros(size, dtype=credit.dtype).index_copy(0, compared.row, credit)
     ok = torch.zeros(size, dtype=torch.bool).index_copy(0, compared.row, compared.ok)
     if bool(alone.any()):
         has = torch.zeros(size, dtype=torch.bool).index_copy(0, compared.row, ~alone)

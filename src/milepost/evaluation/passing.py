@@ -43,7 +43,7 @@ def chance_of_one(hits: Int[Tensor, " n"], count: Int[Tensor, " n"], *, k: int) 
         )
     none = torch.ones(len(count), dtype=torch.float64)
     for j in range(k):
-        none = none * (count - hits - j).clamp(min=0).double() / (count - j).clamp(min=1).double()
+        none = none * (count - hits - j).double() / (count - j).clamp(min=1).double()
     return torch.where(count >= k, 1 - none, torch.nan)
 
 
