@@ -44,6 +44,7 @@ def test_own_rewards_take_the_place_of_the_recipes(tmp_path: Path) -> None:
         (replace(SETTINGS, settings={"widht": 4}), UnknownName, "Did you mean 'width'"),
         (replace(SETTINGS, settings={"width": 0}), MilepostError, "at least 1"),
         (replace(SETTINGS, policy=PolicySettings(model="nowhere")), UnknownName, "expected 'embedded'"),
+        (replace(SETTINGS, reward=("nowhere.py:reward",)), MilepostError, r"nowhere\.py"),
         (replace(SETTINGS, tasks=TaskSettings(names=("chain_summ",))), UnknownName, "Did you mean 'chain_sum'"),
         (replace(SETTINGS, tasks=TaskSettings(options={"countdown": {}})), MilepostError, "countdown"),
     ],

@@ -94,6 +94,8 @@ def job(settings: RunSettings) -> Train:
     if not settings.reward:
         return work
     own = tuple(Function(source=source) for source in settings.reward)
+    for reward in own:
+        reward.load()  # a function that is not there is found before the first answer, not after
     return dataclasses.replace(work, rewards=own, weights=(1.0,) * len(own))
 
 
