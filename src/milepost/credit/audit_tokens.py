@@ -55,7 +55,7 @@ def audit_batch(forest: Forest, batch: TokenBatch, rows: Int[Tensor, " k"] | Non
     """
     source, value = batch.source.flatten(), batch.advantage.flatten()
     real = source >= 0
-    train = batch.train.flatten() & real & forest["tokens.train"][source.clamp(min=0)]
+    train = batch.train.flatten() & real
     found = [
         *_untrainable(forest, batch),
         *_untrained(forest, source, value, train),
