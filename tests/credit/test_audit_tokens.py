@@ -11,8 +11,8 @@ from milepost.columns import Role
 from milepost.credit.audit import audit
 from milepost.credit.audit_tokens import audit_batch, audit_tokens
 from milepost.credit.group import Normalised
-from milepost.credit.tokens import TokenBatch, assemble, lay_out, spread, token_credit
-from milepost.errors import ColumnError, ShapeError
+from milepost.credit.tokens import TokenBatch, assemble, lay_out, token_credit
+from milepost.errors import ShapeError
 from milepost.forest import Forest
 from milepost.ragged import Ragged
 
@@ -61,34 +61,6 @@ def own_step_only(forest: Forest) -> TokenBatch:
 
 
 # ---- credit per token ----
-
-
-def test_spread_hand_example():
-    found = spread(
-        torch.tensor([2.0, -1.0, 3.0]), torch.tensor([2, 0, 3]), torch.tensor([True, False, True, True, False])
-    )
-    assert found.tolist() == [2.0, 0.0, 3.0, 3.0, 0.0]
-    with pytest.raises(ShapeError, match="one credit and one length per step"):
-        spread(torch.tensor([1.0]), torch.tensor([2]), torch.tensor([True]))
-
-
-def test_token_credit_gives_every_trained_token_the_credit_of_its_step():
-    forest = turns()
-    found = token_credit(forest)
-    expected = forest["advantage"][forest.token_row] * forest["tokens.train"]
-    assert torch.equal(found, expected)
-    assert audit_tokens(forest, found).clean
-    with pytest.raises(ColumnError, match="no tokens"):
-        token_credit(Forest.of([-1], {"advantage": [0.0]}))
-
-
-def test_lay_out_pads_on_either_side():
-    forest = answers([[1.0, 0.0]])
-    lines = forest.paths()
-    assert lay_out(forest, lines).tolist() == [[0, 1, 2, 3, 4], [0, 1, 5, 6, 7]]
-    uneven = Ragged(torch.tensor([0, 1, 2]), torch.tensor([0, 2, 3]))
-    assert lay_out(forest, uneven).tolist() == [[0, 1, 2, 3, 4], [5, 6, 7, -1, -1]]
-    assert lay_out(forest, uneven, right_aligned=True).tolist() == [[0, 1, 2, 3, 4], [-1, -1, 5, 6, 7]]
 
 
 @pytest.mark.parametrize("right_aligned", [False, True])
@@ -217,14 +189,6 @@ def test_credit_of_either_sign_on_untrained_tokens_is_found():
         value[0] = sign  # a token of the prompt
         found = audit_tokens(forest, value).found
         assert [(finding.check, finding.tokens) for finding in found] == [("untrained", (0,))]
-
-
-def test_steps_whose_reward_failed_are_not_assembled_for_training():
-    forest = answers([[1.0, 0.0]]).with_columns(
-        {"ok.total": [False, True, False], "reason.total": [None, None, "reward_error"]}
-    )
-    batch = assemble(Normalised()(forest), forest.paths())
-    assert batch.train.any(1).tolist() == [True, False]
 
 
 def test_a_shared_step_may_be_trained_once_or_once_per_trajectory():

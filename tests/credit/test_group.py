@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from milepost import keys
 from milepost.credit.group import Centred, LeaveOneOut, Normalised, centred, leave_one_out, normalised
-from milepost.errors import ColumnError, SettingError
+from milepost.errors import SettingError
 from milepost.forest import Forest
 from milepost.testing.answers import scored
 
@@ -140,11 +140,6 @@ def test_masked_response_leaves_the_mean_of_the_others_alone():
     assert credit_of(LeaveOneOut(), [[1.0, 0.0, None, 0.0]]) == [[1.0, -0.5, 0.0, -0.5]]
 
 
-def test_rows_that_do_not_count_are_marked_as_missing():
-    forest = Normalised()(scored([[1.0, None, 0.0]]))
-    assert forest.valid("advantage").tolist() == [False, True, False, True]
-
-
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_nan_where_not_ok_never_matters(formula):
     reward = torch.tensor([1.0, math.nan, 0.0, 0.5, math.inf])
@@ -195,26 +190,6 @@ def test_policy_gradient_is_unbiased(formula, factor):
 # ---- trees ----
 
 
-def test_leaf_rewards_are_backed_up_to_siblings_by_their_mean():
-    #      0
-    #   1     2        1 has leaves 3, 4; 2 goes on to 5 alone
-    forest = Forest.of(
-        [-1, 0, 0, 1, 1, 2], {"reward.total": [None] * 3 + [1.0, 0.0, 0.0], "ok.total": [False] * 3 + [True] * 3}
-    )
-    found = Centred()(forest)["advantage"].tolist()
-    assert found == [0.0, 0.25, -0.25, 0.5, -0.5, -0.25]  # row 5 has no sibling: it inherits from row 2
-
-
-def test_step_rewards_add_up_with_discount():
-    columns = {
-        "reward.total": [None, 1.0, 0.0, 2.0, 4.0],
-        "ok.total": [False, True, True, True, True],
-        "discount": [1.0, 0.5, 0.5, 0.0, 0.0],
-    }
-    forest = Forest.of([-1, 0, 0, 1, 2], columns)
-    assert Centred()(forest)["advantage"].tolist() == [0.0, 0.0, 0.0, 0.0, 0.0]  # 1 + 0.5 * 2 = 0 + 0.5 * 4
-
-
 def test_chains_give_the_credit_of_the_flat_batch():
     rewards = [[1.0, 0.0, 0.5, 0.0]] * 3
     expected = credit_of(Normalised(), rewards)
@@ -232,29 +207,6 @@ def test_chains_give_the_credit_of_the_flat_batch():
     assert bool(forest.valid("advantage")[3:].all())
 
 
-def test_a_failed_step_takes_its_whole_trajectory_out():
-    columns = {
-        "reward.total": [None, 0.0, None, 1.0, 0.0, 9.0],
-        "ok.total": [False, True, False, True, True, True],
-        "reason.total": [None, None, "reward_timeout", None, None, None],
-    }
-    forest = Forest.of([-1, 0, 0, 0, 1, 2], columns)
-    found = Centred()(forest)
-    assert found["advantage"].tolist() == [0.0, -0.5, 0.0, 0.5, -0.5, 0.0]
-    assert found.valid("advantage").tolist() == [False, True, False, True, True, False]
-
-
-def test_worths_equal_but_for_rounding_are_equal():
-    """(0 + 1 + 1) / 3 and (1/3 + 1) / 2 differ in the last bit; divided by their spread that would be +-1."""
-    #            0
-    #       1         2        the means of 3, 4, 5 are 0, 1, 1; those of 6, 7 are 1/3, 1
-    #     3 4 5      6 7
-    leaves = [(3, 0.0), (4, 1.0), (4, 1.0), (5, 1.0), (6, 1.0), (6, 0.0), (6, 0.0), (7, 1.0)]
-    parent = [-1, 0, 0, 1, 1, 1, 2, 2] + [above for above, _ in leaves]
-    columns = {"reward.total": [None] * 8 + [value for _, value in leaves], "ok.total": [False] * 8 + [True] * 8}
-    assert Normalised(eps=0.0)(Forest.of(parent, columns))["advantage"][1:3].tolist() == [0.0, 0.0]
-
-
 @pytest.mark.parametrize("rule", RULES)
 def test_empty_batch_and_bare_roots(rule):
     empty = Forest.of([], {"reward.total": [], "ok.total": torch.zeros(0, dtype=torch.bool)})
@@ -264,11 +216,6 @@ def test_empty_batch_and_bare_roots(rule):
 
 
 # ---- errors ----
-
-
-def test_missing_column_says_what_to_do():
-    with pytest.raises(ColumnError, match=r"needs column 'reward\.total', but the forest has: parent.*Score it first"):
-        Normalised()(Forest.of([-1, 0]))
 
 
 def test_settings_are_checked():

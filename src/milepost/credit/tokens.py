@@ -31,6 +31,8 @@ def spread(
 
     Raises:
         ShapeError: the lengths do not sum to the number of tokens.
+
+    Source: milepost: credit belongs to steps; it is written to tokens once, as late as possible.
     """
     if len(advantage) != len(lengths) or int(lengths.sum()) != len(train):
         raise ShapeError(

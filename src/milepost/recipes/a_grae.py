@@ -29,13 +29,13 @@ CARD = Card(
         "test_t2_sum_of_sizes_is_2_g_sqrt_p_1_minus_p",
         "positive and negative sums differ by exactly the gain": "tests/credit/test_asymmetric.py::"
         "test_positive_and_negative_sums_differ_by_exactly_the_gain",
-        "the size is G sqrt(1 - p) at omega = 1 and G sqrt p at omega = 0": "tests/credit/test_asymmetric.py::"
+        "the size is G sqrt(1 - p) at omega = 1 and G sqrt p at omega = 0": "tests/credit/test_difficulty.py::"
         "test_sums_of_sizes_at_the_ends_of_omega",
         "with both factors off it is GRPO to the bit": "tests/credit/test_asymmetric.py::"
         "test_without_weight_and_with_alpha_to_0_it_is_grpo_to_the_bit",
-        "suppressed successes raise every logit that was not sampled": "tests/credit/test_answer_space.py::"
+        "suppressed successes raise every logit that was not sampled": "tests/credit/test_sign_answer_space.py::"
         "test_t1_gradient_of_the_logits",
-        "but not every probability": "tests/credit/test_answer_space.py::test_t1_caveat_for_probabilities",
+        "but not every probability": "tests/credit/test_sign_answer_space.py::test_t1_caveat_for_probabilities",
         "entropy is higher than GRPO's on digits, pass@1 is not": "tests/recipes/test_a_grae.py::"
         "test_pilot_entropy_rises_and_accuracy_does_not",
         "from scratch it fails": "tests/recipes/test_a_grae.py::test_negative_control_from_scratch",
