@@ -121,6 +121,13 @@ def test_credit_on_failed_rows_and_roots_is_found():
     assert "roots" in names(audit(rooted))
 
 
+def test_missing_credit_may_be_stored_as_nan():
+    forest = Normalised()(solved([[1.0, 0.0, None]]))
+    stored = forest["advantage"].where(forest.valid("advantage"), torch.nan)
+    again = Forest(forest.parent, {**forest.columns, "advantage": stored}, forest.validity)
+    assert audit(again, Normalised()).clean
+
+
 def test_the_number_0_in_place_of_a_failure_is_found():
     """NeMo Gym 2552: failed rollouts entered the group as 0. The credit of the others no longer fits the rewards."""
     honest, dishonest = solved([[1.0, 0.0, None, 0.0]]), solved([[1.0, 0.0, 0.0, 0.0]])

@@ -49,6 +49,13 @@ def test_token_credit_gives_every_trained_token_the_credit_of_its_step():
             make(bare)
 
 
+def test_missing_credit_reaches_no_token():
+    forest = answers()
+    hidden = forest.with_columns({"advantage": [None, 1.0, None]})
+    hidden["advantage"][2] = torch.nan
+    assert token_credit(hidden).tolist() == [0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+
+
 def test_lay_out_pads_on_either_side():
     forest = answers()
     lines = forest.paths()

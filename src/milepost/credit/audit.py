@@ -102,7 +102,8 @@ def _roots(forest: Forest) -> Iterator[Finding]:
 
 def _not_ok(forest: Forest) -> Iterator[Finding]:
     value, counts = forest["advantage"], worth(forest).ok
-    wrong = (forest.parent >= 0) & ~counts & (value != 0)
+    missing = ~forest.valid("advantage") & value.isnan()
+    wrong = (forest.parent >= 0) & ~counts & (value != 0) & ~missing
     yield from _rows("not_ok", wrong, value, "0 where a reward failed and below nothing that counts")
 
 

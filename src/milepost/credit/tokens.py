@@ -52,13 +52,15 @@ def token_credit(forest: Forest) -> Float[Tensor, " t"]:
         forest: with `advantage` and `tokens.train`.
 
     Returns:
-        One number per token in the order of the token columns; 0 where the loss may not touch the token.
+        One number per token in the order of the token columns; 0 where the loss may not touch the token, and in rows whose
+        credit is missing.
 
     Raises:
         ColumnError: the forest has no tokens or no credit.
     """
     train = forest.ragged("tokens.train")
-    return spread(forest["advantage"], train.lengths, train.values)
+    credit = torch.where(forest.valid("advantage"), forest["advantage"], 0)
+    return spread(credit, train.lengths, train.values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
