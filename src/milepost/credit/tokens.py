@@ -52,8 +52,8 @@ def token_credit(forest: Forest) -> Float[Tensor, " t"]:
         forest: with `advantage` and `tokens.train`.
 
     Returns:
-        One number per token in the order of the token columns; 0 where the loss may not touch the token, and in rows whose
-        credit is missing.
+        One number per token in the order of the token columns; 0 where the loss may not touch the token, and in rows
+        whose credit is missing.
 
     Raises:
         ColumnError: the forest has no tokens or no credit.
