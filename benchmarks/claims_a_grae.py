@@ -1,11 +1,11 @@
 """What A-GRAE does on tasks with several valid answers: countdown puzzles, answered by the embedded model.
 
-Four credit rules start from the same model and see the same tasks at the same cost: GRPO, A-GRAE, W-REINFORCE (positive
-credit times 0.1) and A-GRAE's weight by difficulty alone. After training, held-out puzzles are answered many times.
+Five credit rules start from the same model and see the same tasks at the same cost: GRPO, A-GRAE, A-GRAE with a floor,
+W-REINFORCE (positive credit times 0.1) and A-GRAE's weight by difficulty alone. After training, held-out puzzles are answered many times.
 Reported are pass@k and the number of different right expressions among k answers, both without bias, and the entropy
 per token, as paired differences from GRPO with 95 % intervals over seeds.
 
-    python -m benchmarks.claims_a_grae --seeds 5 --steps 60 --out claims_a_grae.json
+    python -m benchmarks.claims_a_grae --seeds 0 1 2 3 4 --steps 60 --out claims_a_grae.json
 
 Expected: entropy and different solutions above GRPO's; pass@1 is not promised.
 """
@@ -25,7 +25,7 @@ from milepost import keys
 from milepost.credit.asymmetric import Asymmetric
 from milepost.credit.audit import audit
 from milepost.credit.group import Normalised
-from milepost.credit.sign import Constant, SignGain
+from milepost.credit.sign import Constant, Limited, SignGain
 from milepost.engines.settings import UpdateSettings
 from milepost.engines.update import Updater, optimiser_for
 from milepost.environments.reasoning import ReasoningGym
@@ -48,6 +48,7 @@ COUNTDOWN = {"min_numbers": 3, "max_numbers": 3, "min_value": 1, "max_value": 12
 RULES: Mapping[str, Credit] = {
     "grpo": Normalised(),
     "a-grae": Asymmetric(accuracy="outcome", limits=(0.0, 1.0)),
+    "a-grae, floor 0.5": Asymmetric(accuracy="outcome", limits=(0.0, 1.0), gain=Limited(floor=0.5)),
     "w-reinforce": SignGain(rule=Normalised(), positive=0.1),
     "sample-level": Asymmetric(accuracy="outcome", limits=(0.0, 1.0), gain=Constant()),
 }
@@ -58,7 +59,7 @@ KS = (1, 4, 16)
 class Size:
     """How much is done."""
 
-    seeds: int
+    seeds: tuple[int, ...]
     steps: int
     tasks: int
     held_out: int
@@ -122,12 +123,12 @@ def measure(size: Size) -> dict[str, object]:
     began = time.perf_counter()
     record: dict[str, object] = {"size": vars(size), "before": measured(policy_of(size), world, size)}
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in RULES}
-    for seed in range(size.seeds):
+    for seed in size.seeds:
         for name, rule in RULES.items():
             policy = policy_of(size)
             last = train(policy, rule, world, size, keys.root(seed))
             runs[name].append({**last, **measured(policy, world, size)})
-            print(f"{time.perf_counter() - began:7.0f} s  seed {seed}  {name:12s} {_line(runs[name][-1])}", flush=True)
+            print(f"{time.perf_counter() - began:7.0f} s  seed {seed}  {name:17s} {_line(runs[name][-1])}", flush=True)
     record["runs"] = runs
     record["less_grpo"] = {
         name: {metric: _gain(found, runs["grpo"], metric) for metric in found[0]}
@@ -150,16 +151,16 @@ def main() -> None:
     """Measure, print, and write if asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="embedded", help="a name or folder that milepost loads")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--tasks", type=int, default=32)
     parser.add_argument("--held-out", type=int, default=64)
     parser.add_argument("--answers", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--out", type=Path, help="file for the JSON record")
     chosen = vars(parser.parse_args())
-    out = chosen.pop("out")
-    text = json.dumps(measure(Size(**chosen)), indent=1)
+    out, seeds = chosen.pop("out"), tuple(chosen.pop("seeds"))
+    text = json.dumps(measure(Size(seeds=seeds, **chosen)), indent=1)
     print(text)
     if out:
         out.write_text(text + "\n", encoding="utf-8")
