@@ -88,3 +88,8 @@ def test_no_run(runs, tmp_path):
 def test_a_method_without_cost(runs):
     found = record(costs=[{"unit": "seconds", "first": 1.0, "second": 0.0}], unit="seconds")
     assert "–" in comparison.render(found, *runs)
+
+
+def test_lines_are_means_with_the_extremes_as_band():
+    line = comparison._mean_line([{1.0: 0.0, 2.0: 1.0}, {1.0: 1.0}, {1.0: 0.5, 2.0: 0.0}], "a", 0)
+    assert (line.x, line.y, line.low, line.high) == ([1.0, 2.0], [0.5, 0.5], [0.0, 0.0], [1.0, 1.0])

@@ -71,12 +71,13 @@ def test_unknown_row_and_folder(flat, tmp_path):
         terminal.lines(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("row", [None, 1])
-def test_control_sequences_are_neutralised(tmp_path, row):
+@pytest.mark.parametrize(("row", "chain"), [(None, False), (None, True), (len(STRINGS), True)])
+def test_control_sequences_are_neutralised(tmp_path, row, chain):
     columns = {"text": ["ask", *STRINGS], "call": [None, *STRINGS], "task": [STRINGS[0], *[None] * len(STRINGS)]}
     columns |= {"reward.a": [None] * (len(STRINGS) + 1), "ok.a": [False] * (len(STRINGS) + 1)}
     columns["reason.a"] = [None, *(f"reward_error: {text}" for text in STRINGS)]
-    storage.write(Forest.of([-1, *[0] * len(STRINGS)], columns), tmp_path)
+    below = range(len(STRINGS)) if chain else [0] * len(STRINGS)
+    storage.write(Forest.of([-1, *below], columns), tmp_path)
     for line in terminal.lines(tmp_path, row):
         assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0x202A <= ord(c) <= 0x2069 for c in line), line
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from milepost import storage
-from milepost.report.drawing import shapes
+from milepost.report.drawing import shades, shapes
 from milepost.report.stored import groups, steps
 from tests.report import worlds
 
@@ -39,6 +39,8 @@ def test_each_answer_is_a_cell_with_its_sign(flat):
         assert signs.count("+") == sum(c is not None and c > 0 for c in credit)
         assert signs.count("−") == sum(c is not None and c < 0 for c in credit)
         assert len(signs) == len(one.leaves)
+        classes = sorted(e.get("class") for e in tree.iter("rect"))
+        assert classes == sorted(f"c {shades.credit_class(c, 2.0)}" for c in credit)
 
 
 def test_cells_come_best_first(flat):

@@ -57,6 +57,12 @@ def test_groups_of_a_flat_forest():
     assert (second.failed, second.dead) == (1, False)
 
 
+def test_a_lone_answer_is_not_a_dead_group():
+    numbers = {"reward.a": np.array([0.0, 1.0]), "ok.a": np.array([False, True])}
+    (found,) = groups.groups(Steps(parent=np.array([-1, 0]), numbers=numbers), "a")
+    assert not found.dead
+
+
 def test_without_a_reward_nothing_failed():
     (found,) = groups.groups(Steps(parent=np.array([-1, 0, 0])), None)
     assert (found.scored, found.failed, found.dead) == (False, 0, False)

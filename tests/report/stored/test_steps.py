@@ -61,11 +61,10 @@ def test_tokens_of_a_row(found):
     assert len(found.span("tokens.id", 1)) == 0
 
 
-def test_a_reward_that_is_not_ok_is_missing_though_it_holds_nan():
-    numbers = {"reward.a": np.array([np.nan, 2.0]), "ok.a": np.array([False, True])}
-    found = steps.Steps(parent=np.array([-1, 0]), numbers=numbers)
-    assert found.number("reward.a", 0) is None
-    assert found.number("reward.a", 1) == 2.0
+def test_a_reward_that_is_not_ok_is_missing_whatever_it_holds():
+    numbers = {"reward.a": np.array([np.nan, 2.0, 0.0]), "ok.a": np.array([False, True, False])}
+    found = steps.Steps(parent=np.array([-1, 0, 0]), numbers=numbers)
+    assert [found.number("reward.a", row) for row in range(3)] == [None, 2.0, None]
 
 
 def test_unknown_row_and_folder(found, tmp_path):
