@@ -29,6 +29,7 @@ def test_hand_examples():
     assert figures.count(1250) == "1,250"
     assert figures.count(1_250_000) == "1.25\u202fM"
     assert figures.duration(0.42) == "0.42\u202fs"
+    assert figures.duration(0.0016) == "1.6\u202fms"
     assert figures.duration(192) == "3\u202fmin 12\u202fs"
     assert figures.duration(7500) == "2\u202fh 5\u202fmin"
     assert (figures.counted(1, "tree"), figures.counted(2, "trajectory")) == ("1 tree", "2 trajectories")

@@ -124,10 +124,12 @@ def duration(seconds: float | None) -> str:
         seconds: at least 0; None or not finite if unknown.
 
     Returns:
-        Such as "0.4 s", "42 s", "3 min 12 s", "2 h 5 min".
+        Such as "1.6 ms", "0.4 s", "42 s", "3 min 12 s", "2 h 5 min".
     """
     if seconds is None or not math.isfinite(seconds):
         return MISSING
+    if 0 < seconds < 0.1:
+        return f"{plain(1000 * seconds, 2)}{NARROW_SPACE}ms"
     if seconds < 10:
         return f"{plain(seconds, 2)}{NARROW_SPACE}s"
     whole = round(seconds)

@@ -29,7 +29,7 @@ SECTIONS = (
     ("samples", "Sample trees"),
     ("held-out", "Held-out tasks"),
     ("rewards", "Rewards and failures"),
-    ("training", "Objective and update"),
+    ("training", "Choice and update"),
     ("cost", "Cost"),
     ("card", "Run card"),
 )

@@ -81,3 +81,9 @@ def test_names_are_escaped(text):
 @pytest.mark.parametrize("y", [[5.0], [0.0, 0.0], [-2.0, -2.0], [1e-9, 2e-9], [1e300, -1e300]])
 def test_flat_tiny_and_huge(y):
     ET.fromstring(draw(chart(y)))
+
+
+@pytest.mark.parametrize("y", [[1.0000001, 1.0000002], [0.0, 1e-7], [1234567.0, 1234569.0], [-3.0, 5.0], [0.985, 1.0]])
+def test_no_two_ticks_look_alike(y):
+    labels = [e.text for e in ET.fromstring(draw(chart(y))).iter("text") if e.get("class") == "tick end"]
+    assert len(labels) == len(set(labels)) >= 2

@@ -39,8 +39,9 @@ def test_each_answer_is_a_cell_with_its_sign(flat):
         assert signs.count("+") == sum(c is not None and c > 0 for c in credit)
         assert signs.count("−") == sum(c is not None and c < 0 for c in credit)
         assert len(signs) == len(one.leaves)
-        classes = sorted(e.get("class") for e in tree.iter("rect"))
-        assert classes == sorted(f"c {shades.credit_class(c, 2.0)}" for c in credit)
+        for tag, kind in (("rect", "c"), ("text", "sign")):
+            classes = sorted(e.get("class") for e in tree.iter(tag))
+            assert classes == sorted(f"{kind} {shades.credit_class(c, 2.0)}" for c in credit)
 
 
 def test_cells_come_best_first(flat):

@@ -181,7 +181,7 @@ def _axes(frame: _Frame, heights: Sequence[float], chart: Chart) -> Markup:
         kind = "axis" if value == heights[0] else "grid"
         parts.append(
             Markup('<path class="{}" d="M{} {}H{}"/><text class="tick end" x="{}" y="{}">{}</text>').format(
-                kind, _LEFT, y, WIDTH - _RIGHT, _LEFT - 7, y + 3.5, _tick(value, chart)
+                kind, _LEFT, y, WIDTH - _RIGHT, _LEFT - 7, y + 3.5, _tick(value, heights, chart)
             )
         )
     for value in _steps(frame):
@@ -193,11 +193,16 @@ def _axes(frame: _Frame, heights: Sequence[float], chart: Chart) -> Markup:
     return Markup("").join(parts)
 
 
-def _tick(value: float, chart: Chart) -> str:
+def _tick(value: float, heights: Sequence[float], chart: Chart) -> str:
     if chart.unit == "share":
         places = 0 if abs(100 * value - round(100 * value)) < 1e-9 else 1
         return figures.share(value, places)
-    return chart.writer(value)
+    if chart.unit != "number":
+        return chart.writer(value)
+    largest = max(abs(height) for height in heights)
+    # as many digits as tell one tick from the next
+    digits = math.floor(math.log10(largest / (heights[1] - heights[0]) + 1e-9)) + 3 if largest else 3
+    return figures.plain(value, min(max(digits, 3), 12))
 
 
 def _steps(frame: _Frame) -> list[float]:

@@ -17,7 +17,9 @@ MOST_POINTS = 240
 """Points of one line at most; more are averaged in buckets, with the smallest and largest value as a band."""
 MOST_FORESTS = 120
 """Stored forests read for the spread over groups; more are thinned evenly."""
-LOW, HIGH = 0.1, 0.9
+ROUNDING = 1e-5
+"""Relative change below which a line counts as constant."""
+LOW, HIGH = 0.25, 0.75
 """Quantiles over groups between which the band lies."""
 
 
@@ -53,7 +55,7 @@ def bands(forests: Iterable[tuple[int, Steps]]) -> Bands:
         forests: training step and forest, by rising step.
 
     Returns:
-        The 10 % and 90 % quantiles over groups of the group's mean reward; NaN where no group has one.
+        The quartiles over groups of the group's mean reward; NaN where no group has one.
     """
     steps: list[int] = []
     low: dict[str, list[float]] = {}
@@ -148,8 +150,10 @@ def rewards(run: Run, spread: Bands) -> tuple[Chart, ...]:
         band = _band(spread, name, number)
         lines = tuple(one for one in (band, line) if one is not None)
         if lines:
-            note = f"band: {100 * LOW:.0f} to {100 * HIGH:.0f} % of groups" if band is not None else ""
-            found.append(Chart(title=f"Reward: {name}", lines=lines, note=note))
+            note = "band: the middle half of the groups" if band is not None else ""
+            values = [v for one in lines for v in (*one.y, *one.low) if v is not None and math.isfinite(v)]
+            floor = 0 if min(values, default=0) >= 0 else None  # a reward without negative values is drawn from 0
+            found.append(Chart(title=f"Reward: {name}", lines=lines, note=note, floor=floor))
     return tuple(chart for chart in found if chart.known)
 
 
@@ -229,7 +233,10 @@ def title(name: str) -> str:
 
 
 def _constant(line: Series) -> bool:
-    return len({value for value in line.y if value is not None}) < 2
+    """Whether nothing but rounding moves a line."""
+    known = [value for value in line.y if value is not None]
+    largest = max((abs(value) for value in known), default=0.0)
+    return not known or max(known) - min(known) <= ROUNDING * largest
 
 
 def _further(name: str, told: set[str]) -> bool:
