@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from milepost import keys as key_streams
+from milepost import segments
 from milepost.columns import End, Role
 from milepost.errors import ColumnError, ResumeError
 from milepost.forest import Forest, Given
 from milepost.part import Observation, Proposals
+from milepost.policies.batches import batches, path_tokens
 from milepost.policies.decoding import Decoding, chosen_log_prob
-from milepost.policies.generation import StopRule, generate, read_prefixes
+from milepost.policies.generation import StopRule, Written, generate, joined, read_prefixes
 from milepost.policies.prompting import Prompting
 from milepost.ragged import Ragged, gather_index
 
@@ -24,6 +26,8 @@ SMALLEST_NUCLEUS = 1e-6
 """Share of the probability that always lies in the likeliest token alone."""
 LOGITS_AT_ONCE = 160_000_000
 """Logits whose graph is held in memory together; with the size of the vocabulary it limits the tokens of one pass."""
+CACHED_AT_ONCE = 400_000_000
+"""Keys and values that are held in memory together while sampling; more rows are sampled in several batches."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -58,16 +62,17 @@ class CausalLM:
     @torch.no_grad()
     def propose(self, forest: Forest, rows: Tensor, keys: Tensor) -> Proposals:
         """Answer every row once per key; a row that occurs many times is read once."""
-        contexts, child = rows.unique(return_inverse=True)
-        prefix = read_prefixes(self.model, path_tokens(forest, contexts))
-        noise = torch.from_numpy(key_streams.uniform(keys.tolist(), self.decoding.max_tokens))
-        written = generate(self.model, prefix, child, noise, self.decoding, self._stop)
-        ids = Ragged(written.ids, written.offsets)
+        longest = self.decoding.max_tokens
+        above = segments.path_sum(forest.ragged("tokens.id").lengths, forest.parent)[rows]
+        order = batches(rows, torch.full_like(rows, longest), above, CACHED_AT_ONCE // _cached_per_token(self.model))
+        written = [self._write(forest, rows[places], keys[places]) for places in order]
+        answers = joined(written, torch.cat(order).argsort())
+        ids = Ragged(answers.ids, answers.offsets)
         texts = self.tokenizer.batch_decode([ids[row].tolist() for row in range(len(rows))], skip_special_tokens=True)
-        end = torch.where(written.stopped, int(End.OPEN), int(End.TOKEN_LIMIT)).to(torch.int8)
+        end = torch.where(answers.stopped, int(End.OPEN), int(End.TOKEN_LIMIT)).to(torch.int8)
         columns: dict[str, Given] = {
             **_token_columns(ids, Role.POLICY, train=True),
-            "tokens.log_prob": Ragged(written.log_prob, ids.offsets),
+            "tokens.log_prob": Ragged(answers.log_prob, ids.offsets),
             "text": texts,
             "end": end,
             "cost.model_calls": torch.ones(len(rows), dtype=torch.float64),
@@ -75,18 +80,29 @@ class CausalLM:
         }
         return Proposals(parent=rows, columns=columns)
 
+    def _write(self, forest: Forest, rows: Tensor, keys: Tensor) -> Written:
+        contexts, child = rows.unique(return_inverse=True)
+        prefix = read_prefixes(self.model, path_tokens(forest, contexts))
+        noise = torch.from_numpy(key_streams.uniform(keys.tolist(), self.decoding.max_tokens))
+        return generate(self.model, prefix, child, noise, self.decoding, self._stop)
+
     def log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
         """Log-probability of every token of the given rows, 0 where the policy did not choose it; differentiable."""
         if forest.token_offsets is None:
             raise ColumnError("CausalLM.log_prob needs token columns, but the forest has none.")
         index, offsets = gather_index(forest.token_offsets, rows)
         chosen = forest["tokens.role"][index] == int(Role.POLICY)
-        steps = torch.zeros(len(rows), dtype=torch.bool)
-        steps[Ragged(chosen, offsets).row[chosen]] = True
+        steps = Ragged(chosen, offsets).row[chosen].unique()
+        parent, lengths = forest.parent[rows[steps]], forest.ragged("tokens.id").lengths
+        if bool((parent < 0).any()):
+            row = int(rows[steps[parent < 0]][0])
+            raise ColumnError(f"Row {row} is a root with tokens of the policy: expected a prompt to stand before them.")
+        above = segments.path_sum(lengths, forest.parent)[parent]
         found = torch.zeros(len(index))
-        for share in self._shares(forest, rows, steps.nonzero().squeeze(1)):
+        for places in batches(parent, lengths[rows[steps]], above, self.tokens_at_once):
+            share = steps[places]
             place, _ = gather_index(offsets, share)
-            found = found.index_copy(0, place, self._steps_log_prob(forest, rows[share]))
+            found = found.index_copy(0, place, self._steps_log_prob(forest, rows[share]).float())
         return found.where(chosen, 0)
 
     def greedy(self) -> CausalLM:
@@ -121,15 +137,6 @@ class CausalLM:
 
     # ---- log-probabilities ----
 
-    def _shares(self, forest: Forest, rows: Tensor, steps: Tensor) -> list[Tensor]:
-        """Positions in `rows` that are read together: siblings stay together as far as memory allows."""
-        if len(steps) == 0:
-            return []
-        order = steps[forest.parent[rows[steps]].argsort(stable=True)]
-        lengths = forest.ragged("tokens.id").lengths[rows[order]]
-        share = torch.div(lengths.cumsum(0) - lengths, self.tokens_at_once, rounding_mode="floor")
-        return [order[share == number] for number in share.unique().tolist()]
-
     def _steps_log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
         """One value per token of the rows: siblings share one pass over their prefix, and gradients flow through it."""
         contexts, child = forest.parent[rows].unique(return_inverse=True)
@@ -154,17 +161,9 @@ def _token_columns(ids: Ragged, role: Role, *, train: bool) -> dict[str, Given]:
     }
 
 
-def path_tokens(forest: Forest, rows: Tensor) -> Ragged:
-    """Tokens from the root down to each of the given rows.
-
-    Args:
-        forest: with token columns.
-        rows: the ends of the paths.
-
-    Returns:
-        Token ids, one row per path.
-    """
-    paths = forest.paths(rows)
-    tokens = forest.ragged("tokens.id").select(paths.values)
-    ends = tokens.offsets[paths.offsets]
-    return Ragged(tokens.values, ends)
+def _cached_per_token(model: Any) -> int:
+    """Numbers that a cache holds for one token."""
+    config = model.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * heads * size

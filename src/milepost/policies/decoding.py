@@ -80,12 +80,13 @@ def chosen_log_prob(
         log_prob = logits[token] / T - log sum_v exp(logits[v] / T)
 
     Args:
-        logits: scores of the vocabulary, of any float type; the sum is taken in float32.
+        logits: scores of the vocabulary, of any float type; the sum is taken in float32 or wider.
         token: token ids.
         temperature: above 0.
 
     Returns:
-        float32, at most 0. The nucleus does not enter: it is the number of the full softmax, as trainers recompute it.
+        At most 0, in float32 or wider. The nucleus does not enter: it is the number of the full softmax, as trainers
+        recompute it.
     """
-    scaled = logits.float() / temperature
+    scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     return scaled.gather(-1, token.long().unsqueeze(-1)).squeeze(-1) - scaled.logsumexp(-1)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from milepost.policies import shared_prefix
 from milepost.policies.decoding import Decoding, choose, chosen_log_prob
-from milepost.ragged import Ragged, offsets_of
+from milepost.ragged import Ragged, gather_index, offsets_of
 
 COMPACT_BELOW = 0.75
 """Finished rows leave the batch when the share of unfinished ones falls below this."""
@@ -40,10 +41,10 @@ class Prefix:
         return _forward(model, ids, mask, position, self.cache, keep=0).logits
 
 
-def _forward(model: Any, ids: Tensor, mask: Tensor, position: Tensor, cache: Any, *, keep: int) -> Any:
+def _forward(model: Any, ids: Tensor, mask: Tensor | None, position: Tensor, cache: Any, *, keep: int) -> Any:
     return model(
         input_ids=ids,
-        attention_mask=mask.long(),
+        attention_mask=None if mask is None else mask.long(),
         position_ids=position,
         past_key_values=cache,
         use_cache=True,
@@ -124,6 +125,26 @@ class Written:
     stopped: Bool[Tensor, " n"]
 
 
+def joined(parts: Sequence[Written], order: Int[Tensor, " n"]) -> Written:
+    """One record of what was written in several batches.
+
+    Args:
+        parts: the batches.
+        order: for each row of the result, its place among the rows of all batches, end to end.
+
+    Returns:
+        The rows in the given order.
+    """
+    offsets = offsets_of(torch.cat([part.offsets.diff() for part in parts]))
+    index, fresh = gather_index(offsets, order)
+    return Written(
+        ids=torch.cat([part.ids for part in parts])[index],
+        log_prob=torch.cat([part.log_prob for part in parts])[index],
+        offsets=fresh,
+        stopped=torch.cat([part.stopped for part in parts])[order],
+    )
+
+
 @dataclass(kw_only=True)
 class _Page:
     ids: Tensor
@@ -134,6 +155,21 @@ class _Page:
     def __post_init__(self) -> None:
         self.stopped = torch.zeros(len(self.length), dtype=torch.bool)
 
+    @staticmethod
+    def blank(count: int, limit: int) -> _Page:
+        return _Page(
+            ids=torch.full((count, limit), -1, dtype=torch.int64),
+            log_prob=torch.zeros(count, limit),
+            length=torch.zeros(count, dtype=torch.int64),
+        )
+
+    def write(self, rows: Tensor, token: Tensor, log_prob: Tensor, stop: StopRule) -> None:
+        """Add one token to each of the rows, all of which are of one length."""
+        step = int(self.length[rows[0]])
+        self.ids[rows, step], self.log_prob[rows, step] = token, log_prob.float()
+        self.length[rows] = step + 1
+        self.stopped[rows] = stop.ends(token, self.ids[rows, max(0, step + 1 - stop.reach) : step + 1])
+
     def close(self) -> Written:
         inside = torch.arange(self.ids.shape[1]) < self.length.unsqueeze(1)
         return Written(
@@ -142,6 +178,60 @@ class _Page:
             offsets=offsets_of(self.length),
             stopped=self.stopped,
         )
+
+
+class _Branches(Protocol):
+    """Continuations in progress: one row each."""
+
+    def advance(self, model: Any, token: Tensor) -> Tensor:
+        """Read one token per row and return the logits that follow."""
+        ...
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all other rows."""
+        ...
+
+
+@dataclass(kw_only=True)
+class _Sharing:
+    """Rows that read the cache of their prefix where it is."""
+
+    cache: Any
+    position: Tensor
+
+    def advance(self, model: Any, token: Tensor) -> Tensor:
+        out = _forward(model, token.unsqueeze(1), None, self.position.unsqueeze(1), self.cache, keep=1)
+        self.position = self.position + 1
+        return out.logits[:, -1]
+
+    def keep(self, rows: Tensor) -> None:
+        shared_prefix.keep(self.cache, rows)
+        self.position = self.position[rows]
+
+
+@dataclass(kw_only=True)
+class _Copied:
+    """Rows that each have a copy of the cache of their prefix: for models that cannot share it."""
+
+    cache: Any
+    mask: Tensor
+
+    def advance(self, model: Any, token: Tensor) -> Tensor:
+        position = self.mask.sum(1, keepdim=True)
+        self.mask = torch.cat((self.mask, self.mask.new_ones(len(token), 1)), 1)
+        return _forward(model, token.unsqueeze(1), self.mask, position, self.cache, keep=1).logits[:, -1]
+
+    def keep(self, rows: Tensor) -> None:
+        self.cache.batch_select_indices(rows)
+        self.mask = self.mask[rows]
+
+
+def _branches(model: Any, prefix: Prefix, child: Tensor, limit: int) -> _Branches:
+    if shared_prefix.install(model):
+        cache = shared_prefix.branch(prefix.cache, prefix.mask, child, limit)
+        return _Sharing(cache=cache, position=prefix.mask.sum(1)[child])
+    copies = prefix.expand(child)
+    return _Copied(cache=copies.cache, mask=copies.mask)
 
 
 def generate(model: Any, prefix: Prefix, child: Tensor, noise: Tensor, decoding: Decoding, stop: StopRule) -> Written:
@@ -159,30 +249,19 @@ def generate(model: Any, prefix: Prefix, child: Tensor, noise: Tensor, decoding:
         The tokens, the one that ended a continuation included.
     """
     count, limit = noise.shape
-    page = _Page(
-        ids=torch.full((count, limit), -1, dtype=torch.int64),
-        log_prob=torch.zeros(count, limit),
-        length=torch.zeros(count, dtype=torch.int64),
-    )
-    state, at = prefix.expand(child), torch.arange(count)
-    cache, mask, logits = state.cache, state.mask, state.logits
+    page, rows = _Page.blank(count, limit), torch.arange(count)
+    branches, logits = _branches(model, prefix, child, limit), prefix.logits[child]
     for step in range(limit):
-        token = choose(logits, noise[at, step], temperature=decoding.temperature, top_p=decoding.top_p)
-        live = ~page.stopped[at]
-        rows = at[live]
-        page.ids[rows, step] = token[live]
-        page.log_prob[rows, step] = chosen_log_prob(logits[live], token[live], temperature=decoding.temperature)
-        page.length[rows] = step + 1
-        page.stopped[rows] = stop.ends(token[live], page.ids[rows, max(0, step + 1 - stop.reach) : step + 1])
-        going = ~page.stopped[at]
+        token = choose(logits, noise[rows, step], temperature=decoding.temperature, top_p=decoding.top_p)
+        live = ~page.stopped[rows]
+        log_prob = chosen_log_prob(logits[live], token[live], temperature=decoding.temperature)
+        page.write(rows[live], token[live], log_prob, stop)
+        going = ~page.stopped[rows]
         if step + 1 == limit or not bool(going.any()):
             break
         if float(going.double().mean()) < COMPACT_BELOW:
             kept = going.nonzero().squeeze(1)
-            cache.batch_select_indices(kept)
-            at, token, mask = at[kept], token[kept], mask[kept]
-        position = mask.sum(1, keepdim=True)
-        mask = torch.cat((mask, mask.new_ones(len(at), 1)), 1)
-        out = _forward(model, token.unsqueeze(1), mask, position, cache, keep=1)
-        cache, logits = out.past_key_values, out.logits[:, -1]
+            branches.keep(kept)
+            rows, token = rows[kept], token[kept]
+        logits = branches.advance(model, token)
     return page.close()

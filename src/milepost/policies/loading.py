@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from milepost import keys, optional
-from milepost.errors import UnknownName
+from milepost.errors import FormatError, UnknownName
+from milepost.policies import smollm2
 from milepost.policies.causal_lm import CausalLM
 from milepost.policies.decoding import Decoding
 
@@ -34,7 +37,7 @@ def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> 
     """
     if name == "embedded":
         return of_folder(EMBEDDED, decoding=decoding, dtype=torch.float32, lora_rank=lora_rank, key=key)
-    folder = Path(name)
+    folder = smollm2.folder() if name == "smollm2" else Path(name)
     if not folder.is_dir():
         raise UnknownName(f"Unknown model {name!r}: expected 'embedded', 'smollm2', or a folder with a model in it.")
     return of_folder(folder, decoding=decoding, dtype="auto", lora_rank=lora_rank, key=key)
@@ -52,15 +55,41 @@ def of_folder(folder: Path, *, decoding: Decoding, dtype: Any, lora_rank: int = 
 
     Returns:
         The policy.
+
+    Raises:
+        FormatError: the folder does not hold a causal language model in safetensors and its tokenizer.
+        MissingExtra: transformers, or peft where adapters are asked for, is not installed.
     """
     transformers = optional.load("transformers", extra="lm", purpose="A language model")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        str(folder), dtype=dtype, local_files_only=True, use_safetensors=True
-    )
+    try:
+        with silent():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                str(folder), dtype=dtype, local_files_only=True, use_safetensors=True
+            )
+    except (OSError, ValueError, KeyError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise FormatError(
+            f"{folder} cannot be loaded as a language model: {first} Expected what `save_pretrained` of transformers "
+            "writes for a causal model and its tokenizer, with the weights in safetensors (files that hold pickled "
+            "weights are refused)."
+        ) from error
     if lora_rank:
         model = with_adapters(model, lora_rank, key)
     return CausalLM(model=model, tokenizer=tokenizer, decoding=decoding)
+
+
+@contextmanager
+def silent() -> Generator[None]:
+    """Keep transformers from drawing progress bars over those of the run."""
+    bars = optional.load("transformers.utils.logging", extra="lm", purpose="A language model")
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
 
 
 def with_adapters(model: Any, rank: int, key: int) -> Any:
