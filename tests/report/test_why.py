@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -33,12 +34,20 @@ def test_the_rule_is_found(credit, rule):
 
 def test_hand_example():
     found = explain([1.0, 0.0, 0.0, 0.0], [1.7320508, -0.5773503, -0.5773503, -0.5773503])
-    assert found.lines[0].formula == "(1.00 − 0.25) / 0.43"
+    assert found.lines[0].formula == "(1 − 0.25) / 0.433"
     assert (found.spread.mean, found.spread.std) == (0.25, pytest.approx(math.sqrt(3) / 4))
 
 
+@pytest.mark.parametrize("rewards", [[0.1, 1.0, 1.0, 0.1, 1.0, 1.0, 1.0, 1.0], [0.3, 0.7, 0.2], [3.0, -14.0, 1e-3]])
+def test_a_reader_who_computes_gets_what_is_written(rewards):
+    for line in explain(rewards, credits_of(normalised, rewards, ddof=0, eps=1e-6)).lines:
+        left, right, below = re.fullmatch(r"\((\S+) − (\S+)\) / (\S+)", line.formula).groups()
+        left, right, below = (float(part.replace("−", "-")) for part in (left, right, below))
+        assert (left - right) / below == pytest.approx(line.credit, abs=0.005)
+
+
 def test_leave_one_out_shows_the_mean_of_the_others():
-    assert explain([1.0, 0.0, 0.0], [1.0, -0.5, -0.5]).lines[1].formula == "0.00 − 0.50"
+    assert explain([1.0, 0.0, 0.0], [1.0, -0.5, -0.5]).lines[1].formula == "0 − 0.5"
 
 
 def test_gain_on_positive_credit_is_found():

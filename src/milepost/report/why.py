@@ -28,13 +28,18 @@ class Rule:
     """The arithmetic of one reward, without the result."""
 
 
+def _short(value: float) -> str:
+    """Four digits: enough for a reader to get the result that stands beside the arithmetic."""
+    return figures.plain(value, 4)
+
+
 def _difference(reward: float, group: Spread) -> str:
-    return f"{figures.fixed(reward)} {figures.MINUS} {figures.fixed(group.mean)}"
+    return f"{_short(reward)} {figures.MINUS} {_short(group.mean)}"
 
 
 def _others(reward: float, group: Spread) -> str:
     rest = (group.mean * group.count - reward) / (group.count - 1)
-    return f"{figures.fixed(reward)} {figures.MINUS} {figures.fixed(rest)}"
+    return f"{_short(reward)} {figures.MINUS} {_short(rest)}"
 
 
 RULES = (
@@ -42,12 +47,12 @@ RULES = (
     Rule(
         name="(reward − mean) / std, divisor n",
         factor=lambda group: 1 / group.std,
-        write=lambda reward, group: f"({_difference(reward, group)}) / {figures.fixed(group.std)}",
+        write=lambda reward, group: f"({_difference(reward, group)}) / {_short(group.std)}",
     ),
     Rule(
         name="(reward − mean) / std, divisor n − 1",
         factor=lambda group: 1 / group.sample_std,
-        write=lambda reward, group: f"({_difference(reward, group)}) / {figures.fixed(group.sample_std)}",
+        write=lambda reward, group: f"({_difference(reward, group)}) / {_short(group.sample_std)}",
     ),
     Rule(
         name="reward − mean of the others",
