@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from milepost import optional
 from milepost.errors import MissingExtra
@@ -83,9 +82,12 @@ def convert(source: Path, ready: Path) -> None:
 def _write(source: Path, draft: Path) -> None:
     torch = optional.load("torch", extra="lm", purpose=_PURPOSE)
     transformers = optional.load("transformers", extra="lm", purpose=_PURPOSE)
-    place: dict[str, Any] = {"gguf_file": source.name, "local_files_only": True}
-    transformers.AutoTokenizer.from_pretrained(str(source.parent), **place).save_pretrained(str(draft))
-    model = transformers.AutoModelForCausalLM.from_pretrained(str(source.parent), dtype=torch.float32, **place)
+    folder, name = str(source.parent), source.name
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
+    tokenizer.save_pretrained(str(draft))
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=name, dtype=torch.float32, local_files_only=True
+    )
     # transformers flags the model as quantised though its weights are plain numbers by now, and refuses to save it
     model.hf_quantizer, model.is_quantized = None, False
     del model.quantization_method, model.config.quantization_config
