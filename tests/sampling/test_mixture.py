@@ -193,11 +193,12 @@ def test_failed_scores_keep_what_was_known(scored, pool):
 
 
 def test_the_order_of_the_pool_changes_nothing(scored, pool):
-    choice = mixture()
-    forwards = choice.update(choice.init(pool(NAMES), KEY), pass_over(scored, RATES), scoring=True)
-    backwards = choice.update(choice.init(pool(NAMES[::-1]), KEY), pass_over(scored, RATES), scoring=True)
+    choice, rates = mixture(), [0.5, 0.25, *[0.0] * 6]
+    forwards = choice.update(choice.init(pool(NAMES), KEY), pass_over(scored, rates), scoring=True)
+    backwards = choice.update(choice.init(pool(NAMES[::-1]), KEY), pass_over(scored, rates), scoring=True)
     first = [NAMES[position] for position in stream(choice, forwards, [16, 16])]
     assert first == [NAMES[::-1][position] for position in stream(choice, backwards, [16, 16])]
+    assert first.count("t0") > 8
 
 
 def test_checkpoint_in_mid_pool_continues_the_stream(scored, pool):
