@@ -53,7 +53,8 @@ def test_leave_one_out_shows_the_mean_of_the_others():
 def test_gain_on_positive_credit_is_found():
     credit = [3 * c if c > 0 else c for c in credits_of(normalised, REWARDS, ddof=0, eps=0.0)]
     found = explain(REWARDS, credit)
-    assert found.rule == "(reward − mean) / std, divisor n, × 3 where positive"
+    gain = "× 3 where positive; these gains are read from the stored credits"
+    assert found.rule == f"(reward − mean) / std, divisor n, {gain}"
     assert found.lines[0].formula.endswith("× 3")
 
 

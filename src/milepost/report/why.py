@@ -169,6 +169,8 @@ def _ruled(
     for gain, where in ((up, "positive"), (down, "negative")):
         if not math.isclose(gain, 1):
             told += f", × {figures.plain(gain)} where {where}"
+    if told != rule.name:
+        told += "; these gains are read from the stored credits"
     return Why(spread=group, rule=told, found=True, lines=tuple(lines))
 
 
