@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from milepost.errors import ShapeError
+
+_AT_ONCE = 1024
+"""Rows expanded at once: their entries stay in the cache until they are written."""
 
 
 @dataclass(frozen=True)
@@ -92,3 +96,41 @@ def gather_index(offsets: Int[Tensor, " m"], rows: Int[Tensor, " k"]) -> tuple[I
     fresh = offsets_of(lengths)
     shift = torch.repeat_interleave(offsets[:-1][rows] - fresh[:-1], lengths)
     return torch.arange(int(fresh[-1]), device=offsets.device) + shift, fresh
+
+
+def expand(
+    value: Shaped[Tensor, " n"], lengths: Int[Tensor, " n"], *, out: Shaped[Tensor, " *t"] | None = None
+) -> Shaped[Tensor, " *t"]:
+    """Repeat each row's value once for every entry of the row: from values per step to values per token.
+
+        out_j = value_i  for  offsets_i <= j < offsets_{i+1}
+
+    Args:
+        value: one number per row, of any type.
+        lengths: number of entries of each row, 0 or more.
+        out: contiguous tensor of the type of `value` to write into, of any shape that holds the sum of `lengths`.
+
+    Returns:
+        `out`, or a new flat tensor. Written in pieces that stay in the cache, at about the speed of a copy.
+
+    Raises:
+        ShapeError: lengths are negative or do not pair with the values, or `out` does not fit.
+    """
+    if value.shape != lengths.shape or (len(lengths) and int(lengths.min()) < 0):
+        raise ShapeError(f"expand needs one length of at least 0 for each of {len(value)} values.")
+    size = int(lengths.sum())
+    target = value.new_empty(size) if out is None else out
+    if target.numel() != size or target.dtype != value.dtype or not target.is_contiguous():
+        raise ShapeError(
+            f"out has {target.numel()} entries of {target.dtype}, expected {size} of {value.dtype}, contiguous."
+        )
+    if value.device.type != "cpu" or value.dtype == torch.bfloat16:
+        target.view(-1).copy_(torch.repeat_interleave(value, lengths, output_size=size))
+        return target
+    numbers, counts, written = value.detach().numpy(), lengths.numpy(), target.view(-1).numpy()
+    start = 0
+    for first in range(0, len(counts), _AT_ONCE):
+        piece = np.repeat(numbers[first : first + _AT_ONCE], counts[first : first + _AT_ONCE])
+        written[start : start + len(piece)] = piece
+        start += len(piece)
+    return target

@@ -56,7 +56,7 @@ def group_count(group: Int[Tensor, " n"], groups: int, ok: Bool[Tensor, " n"]) -
     Returns:
         One whole number per group.
     """
-    return torch.zeros(groups, dtype=torch.int64, device=group.device).index_add_(0, group, ok.long())
+    return torch.zeros(groups, dtype=torch.int64, device=group.device).scatter_add_(0, group, ok.long())
 
 
 def group_sum(
@@ -75,7 +75,7 @@ def group_sum(
     Returns:
         One number per group, 0 for a group without ok rows.
     """
-    return value.new_zeros(groups).index_add_(0, group, value.where(ok, 0))
+    return value.new_zeros(groups).scatter_add_(0, group, value.where(ok, 0))
 
 
 def group_max(
@@ -118,7 +118,7 @@ def group_min(
 
 def _above_minimum(value: Tensor, group: Tensor, groups: int, ok: Tensor) -> tuple[Tensor, Tensor]:
     low = group_min(value, group, groups, ok)
-    return torch.where(ok, value - low[group], 0), low
+    return torch.where(ok, value - low.index_select(0, group), 0), low
 
 
 def group_mean(
@@ -139,7 +139,7 @@ def group_mean(
     """
     gain, low = _above_minimum(value, group, groups, ok)
     count = group_count(group, groups, ok)
-    total = value.new_zeros(groups).index_add_(0, group, gain)
+    total = value.new_zeros(groups).scatter_add_(0, group, gain)
     return torch.where(count > 0, low + total / count.clamp(min=1), 0)
 
 
@@ -161,8 +161,8 @@ def group_centre(
     """
     gain, _ = _above_minimum(value, group, groups, ok)
     count = group_count(group, groups, ok).clamp(min=1)
-    mean = value.new_zeros(groups).index_add_(0, group, gain) / count
-    return torch.where(ok, gain - mean[group], 0)
+    mean = value.new_zeros(groups).scatter_add_(0, group, gain) / count
+    return torch.where(ok, gain - mean.index_select(0, group), 0)
 
 
 def group_std(
@@ -184,7 +184,7 @@ def group_std(
     """
     square = group_centre(value, group, groups, ok).square()
     count = group_count(group, groups, ok) - ddof
-    total = value.new_zeros(groups).index_add_(0, group, square)
+    total = value.new_zeros(groups).scatter_add_(0, group, square)
     return torch.where(count > 0, (total / count.clamp(min=1)).sqrt(), 0)
 
 
@@ -206,7 +206,8 @@ def group_log_sum_exp(
     """
     high = group_max(value, group, groups, ok)
     anchor = high.where(high.isfinite(), 0)
-    total = value.new_zeros(groups).index_add_(0, group, torch.where(ok, (value - anchor[group]).exp(), 0))
+    scaled = torch.where(ok, (value - anchor.index_select(0, group)).exp(), 0)
+    total = value.new_zeros(groups).scatter_add_(0, group, scaled)
     return torch.where(high.isfinite(), anchor + total.log(), high)
 
 
@@ -254,10 +255,10 @@ def group_softmax(
         ok: which rows count.
 
     Returns:
-        One number in [0, 1] per row, 0 where not ok; the ok rows of a group sum to 1.
+        One number in [0, 1] per row, 0 where not ok and in a group of nothing but -inf; other groups sum to 1.
     """
     total = group_log_sum_exp(value, group, groups, ok)
-    return torch.where(ok, (value - total[group]).exp(), 0)
+    return torch.where(ok & (value > -torch.inf), (value - total.index_select(0, group)).exp(), 0)
 
 
 def group_rank(
@@ -317,12 +318,12 @@ def child_count(parent: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
     Returns:
         One whole number per row.
     """
-    return torch.bincount(parent[parent >= 0], minlength=len(parent))
+    return torch.bincount(parent + 1, minlength=len(parent) + 1)[1:]
 
 
 def _fixpoint(link: Tensor) -> Tensor:
     while True:
-        further = link[link]
+        further = link.index_select(0, link)
         if torch.equal(further, link):
             return link
         link = further
@@ -372,11 +373,12 @@ def path_sum(value: Num[Tensor, " n"], parent: Int[Tensor, " n"]) -> Num[Tensor,
     Returns:
         One number per row. Pointer doubling: O(n log depth).
     """
-    total, link = value.clone(), parent
-    while bool((link >= 0).any()):
-        live, at = link >= 0, link.clamp(min=0)
-        total, link = total + torch.where(live, total[at], 0), torch.where(live, link[at], -1)
-    return total
+    size = len(parent)
+    total = torch.cat((value, value.new_zeros(1)))  # an entry above all roots, worth nothing, ends every path
+    link = torch.cat((torch.where(parent >= 0, parent, size), parent.new_full((1,), size)))
+    while bool((link < size).any()):
+        total, link = total + total.index_select(0, link), link.index_select(0, link)
+    return total[:size]
 
 
 def depth(parent: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
