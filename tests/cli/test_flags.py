@@ -176,3 +176,5 @@ def test_chunks_and_names(recipes):
 
 def test_trackers_by_comma(resolve):
     assert resolve("--track", "tensorboard, trackio").launch.trackers == ("tensorboard", "trackio")
+    with pytest.raises(UnknownName, match="Did you mean 'trackio'"):
+        resolve("--track", "tracio")

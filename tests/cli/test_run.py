@@ -186,6 +186,16 @@ def test_without_the_extra_the_run_says_what_to_install(call, engine, monkeypatc
     assert "pip install 'milepost[report]'" in done.out
 
 
+def test_the_demo_is_a_file_that_run_reads(capsys):
+    demo = Path(__file__).parents[2] / "examples" / "demo.toml"
+    assert main(["run", "grpo", "@", str(demo), "--dry-run"]) == 0
+    found = tomllib.loads(capsys.readouterr().out)
+    given = tomllib.loads(demo.read_text())
+    assert all(
+        found[section][name] == value for section in ("tasks", "update") for name, value in given[section].items()
+    )
+
+
 def test_points():
     assert run.points(0.125) == "+12.5"
     assert run.points(float("nan")) == "?"

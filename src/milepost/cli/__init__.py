@@ -30,6 +30,14 @@ VERBS = {
 """Verb to the module that holds it and one line of help."""
 
 
+SURROUNDINGS = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What the command sets for the libraries it starts, unless the user did: no network, no bars across its own lines."""
+
+
 def overview() -> str:
     """Text of `milepost --help`."""
     width = max(len(verb) for verb in VERBS)
@@ -74,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(verb: str, arguments: Sequence[str]) -> int:
     """Run a verb; what milepost raises on purpose becomes one message and an exit code."""
+    for name, value in SURROUNDINGS.items():
+        os.environ.setdefault(name, value)
     try:
         if verb not in VERBS:
             raise unknown_name("command", verb, VERBS)

@@ -19,8 +19,10 @@ from milepost.cli import build_settings
 from milepost.engines import settings as sections
 from milepost.engines import toml_file
 from milepost.engines.settings import RunSettings
-from milepost.errors import FormatError, SettingError
+from milepost.errors import FormatError, SettingError, unknown_name
 
+TRACKERS = ("tensorboard", "trackio")
+"""Names that --track takes."""
 _FREE = "--tasks.options."
 _SHORT = {"tasks.names": "tasks"}
 """Short names that are not the last part of the dotted one."""
@@ -133,7 +135,7 @@ def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: 
         Every setting, those of the recipe included.
 
     Raises:
-        UnknownName: no such recipe, or a key of the file does not exist.
+        UnknownName: no such recipe or tracker, or a key of the file does not exist.
         SettingError: a value is not allowed.
         SystemExit: code 0 after --help, code 2 for a flag that is not understood.
     """
@@ -159,6 +161,9 @@ def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: 
         **{part: _back(getattr(found, part), getattr(asked, part)) for part in _sections()},
     )
     launch = Launch(**{item.name: getattr(found, item.name) for item in dataclasses.fields(Launch)})
+    for tracker in launch.trackers:
+        if tracker not in TRACKERS:
+            raise unknown_name("tracker", tracker, TRACKERS)
     if launch.repeats < 0:
         raise SettingError(f"repeats={launch.repeats} is not allowed: expected a whole number of at least 0.")
     return Chosen(settings=settings, launch=launch)

@@ -85,7 +85,8 @@ def _one(source: Path, out: Path, rewards: Sequence[Reward]) -> dict[str, Any]:
         forest = guard.score(reward, forest)
     names = [reward.name for reward in rewards]
     forest = combine.total(forest, names, [1.0] * len(names))
-    storage.write(forest, out)
+    stale = [name for name in ("advantage", "value", "return") if name in forest]
+    storage.write(forest.without(*stale), out)  # credit of the old total explains nothing any more
     return {"forest": str(source), "out": str(out), "rewards": [_summary(forest, name) for name in (*names, "total")]}
 
 
