@@ -54,8 +54,8 @@ def world(settings: RunSettings) -> World:
     environment = ReasoningGym(
         names=names,
         options=settings.tasks.options,
-        train_size=-(-settings.tasks.train // len(names)),
-        held_out_size=-(-settings.tasks.held_out // len(names)),
+        train_size=settings.tasks.train,
+        held_out_size=settings.tasks.held_out,
     )
     return World(
         job=work,
@@ -96,6 +96,13 @@ def job(settings: RunSettings) -> Train:
     own = tuple(Function(source=source) for source in settings.reward)
     for reward in own:
         reward.load()  # a function that is not there is found before the first answer, not after
+    names = {f"reward.{reward.name}" for reward in own} | {"reward.total"}
+    missing = [name for name in work.credit.reads if name.startswith("reward.") and name not in names]
+    if missing:
+        raise SettingError(
+            f"The credit rule of {settings.recipe!r} reads {missing[0]!r}, but the rewards are {sorted(names)}: name "
+            "your function so, or pass the setting of the recipe that names it."
+        )
     return dataclasses.replace(work, rewards=own, weights=(1.0,) * len(own))
 
 

@@ -97,8 +97,8 @@ def summarise(forest: Forest, step: int, rewards: Sequence[str]) -> Evaluation:
     return Evaluation(
         step=step,
         success=found.estimate,
-        low=found.low,
-        high=found.high,
+        low=max(found.low, 0.0),
+        high=min(found.high, 1.0),
         tasks=len(known),
         samples=SAMPLES,
         by_family=by_family,

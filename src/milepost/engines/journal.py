@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from milepost import optional
 from milepost.errors import ResumeError, unknown_name
@@ -37,7 +38,7 @@ class Journal:
     def write(self, name: str, record: Mapping[str, Any]) -> None:
         """Append one record to a file of the run."""
         with (self.folder / name).open("ab") as file:
-            file.write(json.dumps(record, sort_keys=True).encode() + b"\n")
+            file.write(json.dumps(_finite(record), sort_keys=True, allow_nan=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -71,6 +72,13 @@ class Journal:
             lines = times.read_bytes().splitlines(keepends=True)
             whole = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
             times.write_bytes(b"".join(whole))
+
+
+def _finite(value: Any) -> Any:
+    """The same with null in place of numbers that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in cast("Mapping[str, Any]", value).items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True, kw_only=True)

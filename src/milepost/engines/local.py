@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -14,7 +13,9 @@ import torch
 from torch import Tensor
 
 from milepost import keys, state, storage
-from milepost.engines import build, checkpoint, evaluate, measure, plan, toml_file
+from milepost.credit.audit import audit
+from milepost.credit.compare import Measured as ReportsCredit
+from milepost.engines import build, checkpoint, evaluate, folder, measure, plan, toml_file
 from milepost.engines.events import Evaluation, Event, OnEvent, Outcome
 from milepost.engines.journal import TIMES, Journal, mirrors
 from milepost.engines.settings import RunSettings
@@ -48,15 +49,15 @@ def run(settings: RunSettings, out: Path, *, on_event: OnEvent, track: Sequence[
 
     Raises:
         ResumeError: `out` holds a run already.
-        MilepostError: too many rewards failed, five steps in a row.
+        MilepostError: too many rewards failed, five steps in a row or in every step.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ResumeError(f"{out} is not empty: continue it with `milepost resume {out}`, or choose another --out.")
+    folder.check_free(out)
     world = build.world(settings)
     out.mkdir(parents=True, exist_ok=True)
-    toml_file.write(out / "run.toml", settings)
-    plan.write(out, plan.manifest(settings, [*world.train, *world.held_out]))
-    return _Loop.begin(world, settings, out, on_event, track).finish()
+    with folder.exclusive(out):
+        toml_file.write(out / "run.toml", settings)
+        plan.write(out, plan.manifest(settings, [*world.train, *world.held_out]))
+        return _Loop.begin(world, settings, out, on_event, track).finish()
 
 
 def resume(out: Path, *, on_event: OnEvent, accept_change: bool = False, track: Sequence[str] = ()) -> Outcome:
@@ -83,12 +84,13 @@ def resume(out: Path, *, on_event: OnEvent, accept_change: bool = False, track: 
             f"{out} cannot be continued to the byte: {'; '.join(changed)}. Put it back as it was, or continue all the "
             f"same with `milepost resume {out} --accept-change`."
         )
-    loop = _Loop.begin(world, settings, out, on_event, track)
-    if (out / checkpoint.NAME).is_file():
-        loop.restore(checkpoint.read(out))
-    else:
-        loop.journal.cut({}, 0)
-    return loop.finish()
+    with folder.exclusive(out):
+        loop = _Loop.begin(world, settings, out, on_event, track)
+        if (out / checkpoint.NAME).is_file():
+            loop.restore(checkpoint.read(out))
+        else:
+            loop.journal.cut({}, 0)
+        return loop.finish()
 
 
 @dataclass(kw_only=True)
@@ -106,6 +108,8 @@ class _Loop:
     key: int
     step: int = 0
     failed_in_a_row: int = 0
+    skipped: int = 0
+    """Steps without an update."""
     cost: dict[str, float] = field(default_factory=dict[str, float])
     evaluations: list[Evaluation] = field(default_factory=list[Evaluation])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
@@ -132,8 +136,6 @@ class _Loop:
             credit_state=credit.init() if isinstance(credit, StatefulCredit) else None,
             key=key,
         )
-
-    # ---- the loop ----
 
     def finish(self) -> Outcome:
         """Do the steps that are left."""
@@ -165,13 +167,15 @@ class _Loop:
         with self._timed("credit"):
             forest = self._credit(forest)
         numbers = {**measure.answers(forest), **measure.groups(forest), **measure.rewards(forest, self._reward_names())}
+        numbers |= self._audited(forest)
         numbers["choice/kept_groups"] = float(len(alive))
         if isinstance(self.world.job.choice, Measured):
             numbers |= self.world.job.choice.metrics(self.choice_state)
         with self._timed("update"):
             numbers |= self._update(forest, alive, numbers)
-        storage.write(forest, self._forest_folder(self.step))
+        storage.write(forest, folder.forest(self.folder, self.step + 1))
         self.step += 1
+        self.skipped += int(numbers["update/skipped"])
         numbers |= {f"cost/{unit}": value for unit, value in self.cost.items()}
         self.journal.write("metrics.jsonl", {"step": self.step, **numbers})
         self.journal.write(TIMES, {"step": self.step, **self.seconds})
@@ -248,6 +252,15 @@ class _Loop:
             return forest
         return credit(forest)
 
+    def _audited(self, forest: Forest) -> dict[str, float]:
+        """Numbers of the credit rule, and how many of its promises were broken; a broken one is told."""
+        credit = self.world.job.credit
+        findings = audit(forest, credit)
+        for finding in findings.found:
+            self._tell("warning", {}, f"credit check: {finding}")
+        found = {"credit/findings": float(len(findings.found))}
+        return found | dict(credit.metrics(forest, self.credit_state)) if isinstance(credit, ReportsCredit) else found
+
     def _update(self, forest: Forest, alive: Tensor, numbers: dict[str, float]) -> dict[str, float]:
         leaves = forest.leaves()
         failed = 1 - float(forest["ok.total"][leaves].double().mean())
@@ -274,10 +287,9 @@ class _Loop:
         reasons = [text for text in forest.text("reason.total") if text]
         return (
             f"{failed:.0%} of the rewards failed in {TOO_MANY_FAILURES_IN_A_ROW} steps in a row, the last with: "
-            f"{max(set(reasons), key=reasons.count)!r}. Mend the reward, then `milepost resume {self.folder}`."
+            f"{max(set(reasons), key=reasons.count)!r}. Mend the reward, then `milepost resume {self.folder}` (with "
+            "--accept-change if its file changed)."
         )
-
-    # ---- keeping and reporting ----
 
     def _evaluate(self) -> None:
         evaluator = evaluate.Evaluator(
@@ -298,17 +310,16 @@ class _Loop:
         )
 
     def _checkpoint(self) -> None:
-        weights = {f"weights/{name}": value.detach() for name, value in self.world.policy.trainable().items()}
-        moments = optimiser_state(self.updater.optimiser, list(self.world.policy.trainable()))
-        choice = state.dump(self.choice_state)
-        credit = state.dump(self.credit_state)
-        tensors = {**weights, **{f"optimiser/{name}": value for name, value in moments.items()}}
-        tensors |= {f"choice/{name}": value for name, value in choice.tensors.items()}
-        tensors |= {f"credit/{name}": value for name, value in credit.tensors.items()}
+        weights = self.world.policy.trainable()
+        choice, credit = state.dump(self.choice_state), state.dump(self.credit_state)
+        moments = optimiser_state(self.updater.optimiser, list(weights))
+        parts = {"weights": weights, "optimiser": moments, "choice": choice.tensors, "credit": credit.tensors}
+        tensors = {f"{part}/{name}": value.detach() for part, held in parts.items() for name, value in held.items()}
         record: dict[str, Any] = {
             "step": self.step,
             "version": self.world.policy.version,
             "failed_in_a_row": self.failed_in_a_row,
+            "skipped": self.skipped,
             "cost": self.cost,
             "choice": choice.record,
             "credit": credit.record,
@@ -316,7 +327,7 @@ class _Loop:
             "lengths": self.journal.lengths(),
         }
         checkpoint.write(self.folder, checkpoint.Checkpoint(tensors=tensors, record=record))
-        self._prune()
+        folder.keep_forests(self.folder, latest=self.settings.keep.forests, step=self.step)
         self._tell("checkpoint", {})
 
     def restore(self, found: checkpoint.Checkpoint) -> None:
@@ -332,19 +343,21 @@ class _Loop:
         self.credit_state = state.load(type(self.credit_state), state.Dumped(part("credit/"), record["credit"]))
         self.step = int(record["step"])
         self.failed_in_a_row = int(record["failed_in_a_row"])
+        self.skipped = int(record["skipped"])
         self.cost = {unit: float(value) for unit, value in record["cost"].items()}
         self.evaluations = [Evaluation(**one) for one in record["evaluations"]]
         self.journal.cut(record["lengths"], self.step)
-
-    def _prune(self) -> None:
-        keep = self.settings.keep.forests
-        if keep:
-            for step in range(self.step - keep - self.settings.keep.checkpoint_every, self.step - keep):
-                shutil.rmtree(self._forest_folder(step), ignore_errors=True)
+        folder.keep_forests(self.folder, latest=self.settings.keep.forests, step=self.step)
 
     def _outcome(self, stopped: str) -> Outcome:
         first, last = self.evaluations[0], self.evaluations[-1]
         change = evaluate.gain(self.folder, first.step, last.step)
+        if self.skipped:
+            self._tell("warning", {}, f"{self.skipped} of {self.step} steps made no update")
+            if self.skipped == self.step:
+                raise MilepostError(
+                    f"No step of {self.folder} made an update: the policy is what it was. See `milepost report`."
+                )
         for message in self.journal.broken:
             self._tell("warning", {}, f"a tracker stopped: {message}")
         outcome = Outcome(
@@ -367,9 +380,6 @@ class _Loop:
     def _reward_names(self, *, total: bool = True) -> tuple[str, ...]:
         names = tuple(reward.name for reward in self.world.job.rewards)
         return (*names, "total") if total else names
-
-    def _forest_folder(self, step: int) -> Path:
-        return self.folder / "forests" / f"step-{step + 1:06d}"
 
     def _tell(self, stage: str, numbers: dict[str, float], message: str = "") -> None:
         steps = self.settings.update.steps

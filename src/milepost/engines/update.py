@@ -10,6 +10,7 @@ from torch import Tensor
 
 from milepost import keys
 from milepost.engines.settings import UpdateSettings
+from milepost.errors import MilepostError
 from milepost.forest import Forest
 from milepost.part import Learner, Objective, Policy
 
@@ -43,6 +44,11 @@ class Updater:
         metrics = self._differentiate(forest)
         weights = list(self.policy.trainable().values())
         norm = torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
+        if not bool(norm.isfinite()):
+            raise MilepostError(
+                "The gradient is not finite: the policy diverged. Start again, or resume from the last checkpoint with "
+                "--accept-change, with a lower learning rate."
+            )
         self.optimiser.step()
         return {**metrics, "update/gradient_norm": float(norm)}
 
