@@ -21,7 +21,7 @@ def check_free(folder: Path) -> None:
     """Refuse a folder that holds something.
 
     Args:
-        folder: where a run is to be written; what a run leaves that was killed before its manifest was written may stay.
+        folder: where a run is to be written; what a run killed before its manifest was written leaves may stay.
 
     Raises:
         ResumeError: it holds a run, or other files.
@@ -40,6 +40,9 @@ def exclusive(folder: Path) -> Generator[None]:
 
     Args:
         folder: the run's folder.
+
+    Returns:
+        A context in which the lock is held.
 
     Raises:
         ResumeError: another process works on the run.

@@ -100,7 +100,7 @@ def check_part(part: Any, *, forest: Forest | None = None) -> tuple[str, ...]:
 
     Example:
         >>> from milepost.credit.group import LeaveOneOut
-        >>> "constant groups" in check_part(LeaveOneOut())
+        >>> "constant groups (flat)" in check_part(LeaveOneOut())
         True
     """
     return run_all(part, list(part_checks(part, forest=forest)))
