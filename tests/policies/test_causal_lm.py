@@ -209,12 +209,15 @@ def test_shared_prefixes_change_neither_values_nor_gradients(policy, asked, answ
         assert error < 1e-5, f"{name}: {error}"
 
 
-def test_recorded_and_recomputed_agree_in_every_turn(policy, asked, answered):
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_recorded_and_recomputed_agree_in_every_turn(model, tokenizer, asked, answered, temperature):
+    decoding = Decoding(max_tokens=12, temperature=temperature)
+    policy = CausalLM(model=model, tokenizer=tokenizer, decoding=decoding)
     forest = grown(policy, asked, answered)
     again = policy.log_prob(forest, torch.arange(len(forest)))
     written = forest["tokens.role"] == int(Role.POLICY)
     assert bool((again[~written] == 0).all())
-    torch.testing.assert_close(again[written], forest["tokens.log_prob"][written], atol=1e-5, rtol=0)
+    torch.testing.assert_close(again[written], forest["tokens.log_prob"][written], atol=2e-5, rtol=0)
 
 
 def test_a_small_token_budget_changes_nothing(policy, asked, answered, monkeypatch):

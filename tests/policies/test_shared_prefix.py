@@ -27,7 +27,7 @@ def test_part_by_hand():
     assert (part.largest.item(), part.total.item(), part.out.item()) == (0.0, 2.0, 4.0)
 
 
-@pytest.mark.parametrize("shift", [0.0, 40.0, -40.0])
+@pytest.mark.parametrize("shift", [0.0, 40.0, -40.0, 2000.0, -2000.0])
 def test_merged_parts_are_the_softmax_over_all_keys(shift):
     score, value = normal("score", 3, 4, 9), normal("value", 3, 9, 5)
     score[..., :4] += shift
