@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -37,8 +38,20 @@ def test_a_folder_keeps_its_type(folder):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(UnknownName, match="'embedded', 'smollm2', or a folder"):
+    with pytest.raises(UnknownName, match=r"'embedded', 'smollm2', a folder .* cache\.$"):
         loading.load("gpt-9", decoding=DECODING)
+
+
+def test_a_hub_model_that_was_fetched_is_found_and_another_is_not(folder, tmp_path_factory, monkeypatch):
+    cache = tmp_path_factory.mktemp("hub")
+    (cache / "models--owner--small" / "snapshots").mkdir(parents=True)
+    (cache / "models--owner--small" / "refs").mkdir()
+    (cache / "models--owner--small" / "refs" / "main").write_text("abc")
+    folder.rename(cache / "models--owner--small" / "snapshots" / "abc")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    assert loading.load("owner/small", decoding=DECODING).model.dtype == torch.bfloat16
+    with pytest.raises(UnknownName, match="hf download owner/large"):
+        loading.load("owner/large", decoding=DECODING)
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,8 @@ def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> 
     """Load a language model as a policy.
 
     Args:
-        name: "embedded", "smollm2", or a folder with a model and its tokenizer.
+        name: "embedded", "smollm2", a folder with a model and its tokenizer, or the id of a model ("owner/name") that
+            is in the local cache of the Hugging Face hub already.
         decoding: how it samples.
         lora_rank: rank of LoRA adapters on all linear layers; 0 trains all weights.
         key: where the adapters' initial values are drawn from.
@@ -32,15 +34,30 @@ def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> 
         The policy, in the type that the weights are stored in (the embedded model in float32).
 
     Raises:
-        UnknownName: neither a known name nor a folder.
+        UnknownName: neither a known name, nor a folder, nor in the cache.
+        FormatError: the folder cannot be loaded.
         MissingExtra: transformers, or what a named model needs, is not installed.
     """
     if name == "embedded":
         return of_folder(EMBEDDED, decoding=decoding, dtype=torch.float32, lora_rank=lora_rank, key=key)
-    folder = smollm2.folder() if name == "smollm2" else Path(name)
-    if not folder.is_dir():
-        raise UnknownName(f"Unknown model {name!r}: expected 'embedded', 'smollm2', or a folder with a model in it.")
+    folder = smollm2.folder() if name == "smollm2" else _folder(name)
     return of_folder(folder, decoding=decoding, dtype="auto", lora_rank=lora_rank, key=key)
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    known = re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
+    hub = optional.load("huggingface_hub", extra="lm", purpose="A model of the hub") if known else None
+    found = hub.try_to_load_from_cache(name, "config.json") if hub is not None else None
+    if not isinstance(found, str):
+        fetch = f" If it is on the hub, fetch it first: hf download {name}" if known else ""
+        raise UnknownName(
+            f"Unknown model {name!r}: expected 'embedded', 'smollm2', a folder with a model in it, or the id of a model "
+            f"in the local cache.{fetch}"
+        )
+    return Path(found).parent
 
 
 def of_folder(folder: Path, *, decoding: Decoding, dtype: Any, lora_rank: int = 0, key: int = 0) -> CausalLM:
