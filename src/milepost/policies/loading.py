@@ -54,8 +54,8 @@ def _folder(name: str) -> Path:
     if not isinstance(found, str):
         fetch = f" If it is on the hub, fetch it first: hf download {name}" if known else ""
         raise UnknownName(
-            f"Unknown model {name!r}: expected 'embedded', 'smollm2', a folder with a model in it, or the id of a model "
-            f"in the local cache.{fetch}"
+            f"Unknown model {name!r}: expected 'embedded', 'smollm2', a folder with a model in it, or the id of a "
+            f"model in the local cache.{fetch}"
         )
     return Path(found).parent
 
