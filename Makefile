@@ -92,7 +92,7 @@ system-packages:
 
 # Passive waiting: torch's idle threads otherwise spin and starve the processes that tests start.
 test: $(VENV)/dev system-packages check
-	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_FLAGS)
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
 
 evidence: $(VENV)/dev
 	$(BIN)/python -m benchmarks.evidence

@@ -93,6 +93,20 @@ def test_more_repeats_do_not_change_earlier_ones(tmp_path: Path):
     assert len({one.settings.seed for one in many}) == 3
 
 
+def test_fewer_repeats_do_not_forget_how_many_there_are(tmp_path: Path):
+    settings = letter_world.settings(1)
+    repeats.repeat(settings, 2, tmp_path / "r", on_event=lambda *_: None)
+    repeats.repeat(settings, 1, tmp_path / "r", on_event=lambda *_: None)
+    assert repeats.asked(tmp_path / "r") == 2
+
+
+def test_an_evaluation_on_the_way_is_not_the_end(tmp_path: Path):
+    with pytest.raises(Stop):
+        repeats.begin(letter_world.settings(4, evaluate_every=2), tmp_path / "r", on_event=stop_after(2))
+    found = repeats.standing(tmp_path / "r")
+    assert (found.evaluations[-1].step, found.step, found.finished) == (2, 2, False)
+
+
 def test_repeats_continue_where_they_stopped(tmp_path: Path):
     settings, calls = letter_world.settings(2), []
 

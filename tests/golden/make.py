@@ -1,6 +1,6 @@
 """Makes the golden folder of the present schema: `python -m tests.golden.make`, once per schema, from a clean tree.
 
-What lies in `tests/golden/schema-<n>/` was written by the milepost of its day, must be read for ever, and is not remade.
+What lies in `tests/golden/schema-<n>/` was written by the milepost of its day and must be read for ever.
 """
 
 from __future__ import annotations
