@@ -166,8 +166,8 @@ def backup(
         reduce: grouped reduction that returns the value itself for a single row, such as `segments.group_mean`.
 
     Returns:
-        `state` and `step` values, and the rows for which `step` counts; `step` is 0 where it does not. A row that is not
-        ok may still have a `state`: that of the ok rows below it.
+        `state` and `step` values, and the rows for which `step` counts; `step` is 0 where it does not. A row that is
+        not ok may still have a `state`: that of the ok rows below it.
 
     Source: Bellman's recursion; the mean is the policy's value, the maximum the greedy one, the soft mean that of
     Diffusion Tree Sampling.
