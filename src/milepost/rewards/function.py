@@ -59,7 +59,6 @@ def _file_module(path: Path) -> ModuleType:
     return module
 
 
-@lru_cache(maxsize=64)
 def load_function(source: str) -> UserFunction:
     """Load a reward function; a function that was loaded once is not read again.
 
@@ -73,6 +72,11 @@ def load_function(source: str) -> UserFunction:
         SettingError: the source is not of that form, the file or the name does not exist, running the file fails, or
             the name is no function.
     """
+    return _load(source, Path.cwd())
+
+
+@lru_cache(maxsize=64)
+def _load(source: str, folder: Path) -> UserFunction:  # noqa: ARG001 - a file of that name in another folder is another
     place, colon, name = source.rpartition(":")
     if not (colon and place and name.isidentifier()):
         raise SettingError(f"The reward function {source!r} has no form that can be read. {_HOW}")
