@@ -1,6 +1,6 @@
 """All speed benchmarks, each side by side with its peers in one process, as one table with ratios.
 
-    python -m benchmarks [sampling] [--json]
+    python -m benchmarks [credit] [storage] [sampling] [--json]
 
 A ratio above 1 means that milepost is faster (or smaller). A peer that is not installed is named and left out.
 """
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-NAMES = ("sampling",)
+NAMES = ("credit", "storage", "sampling")
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

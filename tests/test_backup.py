@@ -161,6 +161,14 @@ def test_a_million_interleaved_steps_agree_with_a_loop_over_time():
         torch.testing.assert_close(found[step], after, rtol=1e-9, atol=1e-9)
 
 
+@given(seeds)
+def test_at_or_above_is_every_ancestor_of_a_marked_row(seed):
+    parent = parents(seed)
+    marked = torch.from_numpy(draws(seed + 1).random(len(parent)) < 0.2)
+    above = {row for start in marked.nonzero().squeeze(1).tolist() for row in up(parent, start)}
+    assert backup.at_or_above(marked, parent).nonzero().squeeze(1).tolist() == sorted(above)
+
+
 def test_no_rows():
     none = torch.empty(0)
     empty = (none, none, none, torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool))

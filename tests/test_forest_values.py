@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from milepost.columns import spec
 from milepost.errors import ColumnError, ShapeError
+from milepost.forest import Forest
 from milepost.forest_values import Values, blank, conform, join, take, validate
 
 NONE = torch.empty(0, dtype=torch.int64)
@@ -256,3 +257,22 @@ def test_a_reward_that_is_not_ok_need_not_be_finite() -> None:
 def test_validity_fits_an_existing_column(name: str, valid: torch.Tensor) -> None:
     with pytest.raises(ShapeError, match=f"validity of '{name}' must be one bool for each entry"):
         validate(torch.tensor([-1, 0]), {"value": torch.zeros(2)}, {name: valid}, None)
+
+
+def test_entries_of_different_shapes_are_not_joined() -> None:
+    with pytest.raises(ShapeError, match=r"shapes \[\(2,\), \(3,\)\]"):
+        join([torch.zeros(4, 2), torch.zeros(1, 3)])
+
+
+def test_a_column_of_the_wrong_kind_or_type_is_refused() -> None:
+    texts, parent = pa.array(["a"]), torch.tensor([-1])
+    for name, value in (("draw", texts), ("task", torch.zeros(1)), ("draw", torch.zeros(1))):
+        with pytest.raises(ColumnError, match=name):
+            validate(parent, {name: value}, {}, None)
+
+
+def test_a_reward_is_checked_again_when_its_ok_changes() -> None:
+    forest = Forest.of([-1], {"reward.a": [1.0], "ok.a": [False]}).with_columns({"reward.a": [math.nan]})
+    for again in (lambda: forest.with_columns({"ok.a": [True]}), lambda: forest.without("ok.a")):
+        with pytest.raises(ColumnError, match=r"reward\.a"):
+            again()

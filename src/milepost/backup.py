@@ -1,4 +1,4 @@
-"""Passes over trees that combine siblings: backup from leaves to roots, and inheritance from ancestors.
+"""Passes over trees: backup from leaves to roots, inheritance from ancestors, and what lies above.
 
 Shallow trees are backed up level by level, in O(n). In deep ones a chain of only children needs no level of its own:
 the recurrence along it is affine and is composed by pointer doubling, so that the work is O(n log length) for chains,
@@ -37,6 +37,25 @@ def inherit(value: Float[Tensor, " n"], has: Bool[Tensor, " n"], parent: Int[Ten
     """
     source = nearest(parent, has)
     return torch.where(source >= 0, value.index_select(0, source.clamp(min=0)), 0)
+
+
+def at_or_above(marked: Bool[Tensor, " n"], parent: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Rows that are marked or have a marked row below them.
+
+    Args:
+        marked: any rows.
+        parent: row of the step before, -1 for a root.
+
+    Returns:
+        One truth value per row. Pointer doubling: O(n log depth).
+    """
+    size = len(parent)
+    found = torch.cat((marked, marked.new_zeros(1))).to(torch.int32)
+    link = torch.cat((torch.where(parent >= 0, parent, size), parent.new_full((1,), size)))
+    while bool((link < size).any()):
+        found = found.scatter_reduce(0, link, found, "amax")
+        link = link.index_select(0, link)
+    return found[:size] > 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import pyarrow as pa
 import torch
@@ -12,9 +12,19 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from milepost import segments
+from milepost.backup import at_or_above
 from milepost.columns import End, spec
 from milepost.errors import ColumnError, ShapeError
-from milepost.forest_values import Values, blank, conform, join, take, validate
+from milepost.forest_values import (
+    Values,
+    blank,
+    conform,
+    join,
+    take,
+    validate,
+    validate_columns,
+    validate_structure,
+)
 from milepost.ragged import Ragged, gather_index, offsets_of
 
 Given: TypeAlias = "Tensor | Ragged | pa.Array | Sequence[object]"
@@ -86,12 +96,19 @@ class Forest:
             validity.pop(name, None)
             if valid is not None:
                 validity[name] = valid
-        return Forest(self.parent, values, validity, offsets)
+        if offsets is not self.token_offsets:
+            validate_structure(self.parent, offsets)
+        return _checked(_unchecked(self.parent, values, validity, offsets), list(columns))
 
     def with_valid(self, name: str, valid: Bool[Tensor, " _"]) -> Forest:
         """Return a forest in which the entries of a column count only where `valid` is true."""
-        self._require(name)
-        return Forest(self.parent, self.columns, {**self.validity, name: valid}, self.token_offsets)
+        value = self._require(name)
+        validity = {**self.validity, name: valid}
+        if not isinstance(value, Tensor):  # what is missing of a text is a null in it
+            valid_texts = _unchecked(self.parent, self.columns, validity, self.token_offsets)
+            kept = zip(value.to_pylist(), _checked(valid_texts, [name]).validity[name].tolist(), strict=True)
+            return self.with_columns({name: [text if fine else None for text, fine in kept]})
+        return _checked(_unchecked(self.parent, self.columns, validity, self.token_offsets), [name])
 
     def without(self, *names: str) -> Forest:
         """Return a forest without the named columns."""
@@ -99,7 +116,10 @@ class Forest:
             self._require(name)
         kept = {name: value for name, value in self.columns.items() if name not in names}
         offsets = self.token_offsets if any(name.startswith("tokens.") for name in kept) else None
-        return Forest(self.parent, kept, {n: v for n, v in self.validity.items() if n in kept}, offsets)
+        validity = {n: v for n, v in self.validity.items() if n in kept}
+        scored = ["reward." + name.removeprefix("ok.") for name in names if name.startswith("ok.")]
+        again = [name for name in scored if name in kept]
+        return _checked(_unchecked(self.parent, kept, validity, offsets), again)
 
     def append(self, parent: Sequence[int] | Tensor, columns: Mapping[str, Given] | None = None) -> Forest:
         """Return a forest with rows added below existing rows.
@@ -171,7 +191,7 @@ class Forest:
             name: value[index if name.startswith("tokens.") and index is not None else rows]
             for name, value in self.validity.items()
         }
-        return Forest(moved, columns, validity, offsets)
+        return _unchecked(moved, columns, validity, offsets)
 
     # ---- reading ----
 
@@ -254,23 +274,19 @@ class Forest:
 
     def path(self, row: int) -> Int[Tensor, " d"]:
         """Rows from the root down to `row`."""
-        rows = [row]
-        while (above := int(self.parent[rows[-1]])) >= 0:
-            rows.append(above)
-        return torch.tensor(rows[::-1])
+        return self.paths(torch.tensor([row])).values
 
     def paths(self, rows: Int[Tensor, " k"] | None = None) -> Ragged:
         """Rows from the root down to each of the given rows (default: every leaf)."""
         ends = self.leaves() if rows is None else rows
-        offsets = offsets_of(self.depth()[ends] + 1)
-        values = torch.empty(int(offsets[-1]), dtype=torch.int64)
-        at, place = ends, offsets[1:] - 1
-        while len(at):
-            values[place] = at
-            at, place = self.parent[at], place - 1
-            live = at >= 0
-            at, place = at[live], place[live]
-        return Ragged(values, offsets)
+        offsets = offsets_of(self.depth().index_select(0, ends) + 1)
+        rows = torch.repeat_interleave(ends, offsets.diff())
+        up = torch.repeat_interleave(offsets[1:], offsets.diff()) - 1 - torch.arange(len(rows))
+        link = self.parent.clamp(min=0)
+        while bool((up > 0).any()):  # the steps up to each entry in binary: one jump for each bit
+            rows = torch.where(up % 2 == 1, link.index_select(0, rows), rows)
+            up, link = up // 2, link.index_select(0, link)
+        return Ragged(rows, offsets)
 
     def subtree(self, row: int) -> Int[Tensor, " s"]:
         """Rows at or below `row`, rising."""
@@ -279,19 +295,30 @@ class Forest:
 
     def with_ancestors(self, rows: Int[Tensor, " k"]) -> Int[Tensor, " a"]:
         """The given rows and all rows above them, rising and without repeats: fit for `select`."""
-        marked = torch.zeros(len(self), dtype=torch.bool)
-        at = torch.as_tensor(rows, dtype=torch.int64)
-        while len(at):
-            at = cast("Tensor", torch.unique(at[~marked[at]]))
-            marked[at] = True
-            at = self.parent[at]
-            at = at[at >= 0]
-        return marked.nonzero().squeeze(1)
+        marked = torch.zeros(len(self), dtype=torch.bool).index_fill(0, torch.as_tensor(rows, dtype=torch.int64), True)
+        return at_or_above(marked, self.parent).nonzero().squeeze(1)
 
     def open_rows(self) -> Int[Tensor, " o"]:
         """Leaves that may still grow: those whose `end` is OPEN."""
         leaves = self.leaves()
         return leaves[self["end"][leaves] == int(End.OPEN)]
+
+
+def _unchecked(
+    parent: Tensor, columns: Mapping[str, Values], validity: Mapping[str, Tensor], token_offsets: Tensor | None
+) -> Forest:
+    """A forest of what was checked before."""
+    forest = object.__new__(Forest)
+    given = {"parent": parent, "columns": columns, "validity": validity, "token_offsets": token_offsets}
+    for name, value in given.items():
+        object.__setattr__(forest, name, value)
+    return forest
+
+
+def _checked(forest: Forest, names: Sequence[str]) -> Forest:
+    """The forest, after a check of the columns that are new in it."""
+    validate_columns(names, forest.columns, forest.validity, len(forest), forest.token_offsets)
+    return forest
 
 
 def _joined(parts: Sequence[Forest], parent: Tensor) -> Forest:
@@ -320,7 +347,8 @@ def _joined(parts: Sequence[Forest], parent: Tensor) -> Forest:
                 for v, p, s in zip(present, parts, sizes, strict=True)
             ]
             validity[name] = torch.cat(known_valid)
-    return Forest(parent, columns, {n: v for n, v in validity.items() if not bool(v.all())}, offsets)
+    validate_structure(parent, offsets)
+    return _unchecked(parent, columns, {n: v for n, v in validity.items() if not bool(v.all())}, offsets)
 
 
 def _size(part: Forest, kind: str) -> int:

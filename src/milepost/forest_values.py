@@ -90,16 +90,20 @@ def blank(pattern: Values, size: int) -> Values:
 
 
 def join(parts: Sequence[Values]) -> Values:
-    """Return the values of all parts, one after the other."""
+    """Return the values of all parts, one after the other; `ShapeError` when their entries have different shapes."""
     if isinstance(parts[0], Tensor):
-        return torch.cat(cast("list[Tensor]", list(parts)))
+        tensors = cast("list[Tensor]", list(parts))
+        shapes = {tuple(tensor.shape[1:]) for tensor in tensors}
+        if len(shapes) > 1:
+            raise ShapeError(f"Entries have the shapes {sorted(shapes)}: forests that are joined need the same.")
+        return torch.cat(tensors)
     return pa.concat_arrays(cast("Sequence[pa.Array]", parts))
 
 
 def take(values: Values, rows: Tensor) -> Values:
     """Return the entries at the given positions."""
     if isinstance(values, Tensor):
-        return values[rows]
+        return values.index_select(0, rows)
     return values.take(pa.array(rows.numpy()))
 
 
@@ -116,7 +120,24 @@ def validate(
 
     Raises:
         ShapeError: a parent not before its child, offsets that fall, lengths that do not agree.
-        ColumnError: an unknown column, or a value that is not finite where it is valid.
+        ColumnError: an unknown column, one of the wrong type, or a value that is not finite where it is valid.
+    """
+    validate_structure(parent, token_offsets)
+    stray = [name for name in validity if name not in columns]
+    if stray:
+        raise ShapeError(f"validity of {stray[0]!r} must be one bool for each entry of an existing column.")
+    validate_columns(list(columns), columns, validity, len(parent), token_offsets)
+
+
+def validate_structure(parent: Tensor, token_offsets: Tensor | None) -> None:
+    """Check parents and token offsets.
+
+    Args:
+        parent: row of the step before, -1 for a root.
+        token_offsets: where the tokens of each row start, if there are tokens.
+
+    Raises:
+        ShapeError: a parent not before its child, or offsets that fall.
     """
     rows = len(parent)
     if parent.dtype != torch.int64 or parent.dim() != 1:
@@ -127,31 +148,60 @@ def validate(
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0])
         raise ShapeError(f"parent[{row}] is {int(parent[row])}, expected -1 or a row before {row}.")
-    tokens = _tokens(rows, columns, token_offsets)
-    for name, value in columns.items():
-        known = spec(name)
-        expected = tokens if known.kind == "token" else rows
-        if len(value) != expected:
-            what = "tokens" if known.kind == "token" else "rows"
-            raise ShapeError(f"Column {name!r} has {len(value)} entries, expected one for each of {expected} {what}.")
-        if known.checked and isinstance(value, Tensor) and value.is_floating_point():
-            _finite(name, value, validity.get(name, _ok_of(name, columns)))
-    for name, valid in validity.items():
-        if name not in columns or len(valid) != len(columns[name]) or valid.dtype != torch.bool:
-            raise ShapeError(f"validity of {name!r} must be one bool for each entry of an existing column.")
-
-
-def _tokens(rows: int, columns: Mapping[str, Values], offsets: Tensor | None) -> int:
+    offsets = token_offsets
     if offsets is None:
-        stray = [name for name in columns if name.startswith("tokens.")]
-        if stray:
-            raise ShapeError(f"Column {stray[0]!r} was given without offsets: pass a Ragged.")
-        return 0
+        return
     if offsets.dtype != torch.int64 or len(offsets) != rows + 1:
         raise ShapeError(f"token offsets have {len(offsets)} entries of {offsets.dtype}, expected {rows + 1} of int64.")
     if int(offsets[0]) != 0 or bool((offsets[1:] < offsets[:-1]).any()):
         raise ShapeError("token offsets must start at 0 and never fall.")
-    return int(offsets[-1])
+
+
+def validate_columns(
+    names: Sequence[str],
+    columns: Mapping[str, Values],
+    validity: Mapping[str, Tensor],
+    rows: int,
+    token_offsets: Tensor | None,
+) -> None:
+    """Check columns that are new: name, type, length, and that every value that counts is finite.
+
+    Args:
+        names: the columns to check; a reward is checked again when the column that says where it counts changes.
+        columns: values by column name.
+        validity: which entries count, by column name.
+        rows: number of rows.
+        token_offsets: where the tokens of each row start, if there are tokens.
+
+    Raises:
+        ShapeError: lengths that do not agree.
+        ColumnError: an unknown column, one of the wrong type, or a value that is not finite where it is valid.
+    """
+    for name in names:
+        known, value = spec(name), columns[name]
+        if known.kind == "token" and token_offsets is None:
+            raise ShapeError(f"Column {name!r} was given without offsets: pass a Ragged.")
+        expected = rows if known.kind != "token" or token_offsets is None else int(token_offsets[-1])
+        if len(value) != expected:
+            what = "tokens" if known.kind == "token" else "rows"
+            raise ShapeError(f"Column {name!r} has {len(value)} entries, expected one for each of {expected} {what}.")
+        _check_type(name, known, value)
+        valid = validity.get(name)
+        if valid is not None and (len(valid) != expected or valid.dtype != torch.bool):
+            raise ShapeError(f"validity of {name!r} must be one bool for each entry of an existing column.")
+    again = {"reward." + name.removeprefix("ok.") for name in names if name.startswith("ok.")} & columns.keys()
+    for name in dict.fromkeys([*names, *sorted(again)]):
+        value = columns[name]
+        if spec(name).checked and isinstance(value, Tensor) and value.is_floating_point():
+            _finite(name, value, [one for one in (validity.get(name), _ok_of(name, columns)) if one is not None])
+
+
+def _check_type(name: str, known: Column, value: Values) -> None:
+    if isinstance(value, Tensor) == (known.kind == "text"):
+        held = "numbers" if known.kind == "text" else "text"
+        raise ColumnError(f"Column {name!r} holds {held}, expected the kind {known.kind!r}.")
+    if isinstance(value, Tensor) and value.dtype != _TYPES.get(known.dtype, value.dtype):
+        raise ColumnError(f"Column {name!r} has type {value.dtype}, expected {known.dtype}.")
 
 
 def _ok_of(name: str, columns: Mapping[str, Values]) -> Tensor | None:
@@ -161,9 +211,10 @@ def _ok_of(name: str, columns: Mapping[str, Values]) -> Tensor | None:
     return ok if isinstance(ok, Tensor) else None
 
 
-def _finite(name: str, value: Tensor, valid: Tensor | None) -> None:
-    fine = value.isfinite() if value.dim() == 1 else value.flatten(1).isfinite().all(1)
-    wrong = ~fine if valid is None else ~fine & valid
+def _finite(name: str, value: Tensor, counts: Sequence[Tensor]) -> None:
+    wrong = ~(value.isfinite() if value.dim() == 1 else value.flatten(1).isfinite().all(1))
+    for one in counts:
+        wrong = wrong & one
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0])
         raise ColumnError(
