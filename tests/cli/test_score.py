@@ -39,6 +39,19 @@ def stored(call):
     Path("mine.py").write_text(MINE)
 
 
+def test_failures_are_data(call, stored):
+    before = {path.name: path.read_bytes() for path in Path("f").iterdir()}
+    done = call("score", "f", "--reward", "mine.py:reward", "--out", "g", "--json")
+    assert done.code == 0, done.err
+    row = json.loads(done.out)["forests"][0]["rewards"][0]
+    assert (row["name"], row["scored"], row["failed"], row["mean"]) == ("reward", 2, 2, 0.5)
+    assert row["reasons"]["reward_error"] >= 1
+    found = storage.read("g")
+    assert found["ok.reward"].tolist()[1:] == [True, True, False, False]
+    assert found["reward.total"][1:3].tolist() == [1, 0]
+    assert {path.name: path.read_bytes() for path in Path("f").iterdir()} == before
+
+
 def test_nothing_is_overwritten(call, stored):
     Path("g").mkdir()
     done = call("score", "f", "--reward", "mine.py:reward", "--out", "g")
