@@ -189,6 +189,70 @@ class Scores:
     """bool; false where the reward could not be had."""
     reasons: Sequence[str | None]
     """None where ok, else a code of `columns.REASONS`, with a detail after ': ' if there is one."""
+    cost: Mapping[str, Tensor] = field(default_factory=dict[str, "Tensor"])
+    """What each row cost by unit, such as "judge_tokens": added to `cost.<unit>`; failed rows cost too."""
+
+
+class Selector(Protocol):
+    """Chooses one of several siblings to go on from: what a truncated sampler executes."""
+
+    def __call__(self, forest: Forest, rows: Tensor) -> Tensor:
+        """For every parent among those of `rows`, one of its rows in `rows`, ordered by parent.
+
+        Randomness comes from the key of the parent (`forest["key"]`), so the choice does not depend on the batch. A
+        parent none of whose candidates may be chosen, such as one whose rewards all failed, has no row in the answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatRequest:
+    """What a chat model is asked."""
+
+    messages: tuple[Mapping[str, str], ...]
+    """Messages with "role" and "content"."""
+    prompt: str = ""
+    """Name and version of the prompt that wrote the messages, such as "query@1"; part of the identity of a request."""
+    max_tokens: int = 256
+    temperature: float = 0.0
+    """0 takes the likeliest token."""
+    seed: int = 0
+    """For sampling at a temperature above 0; two requests that differ in it are two draws."""
+    choices: tuple[str, ...] = ()
+    """Answers to compare instead of writing one: the reply carries the log-probability of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatReply:
+    """What came back, or why nothing did."""
+
+    text: str = ""
+    end: Literal["stop", "length", "refused", "timeout", "error"]
+    """"stop" is a whole answer; "length" was cut off; "timeout" and "error" brought none."""
+    detail: str = ""
+    """Why, where there is no answer."""
+    choices: tuple[float, ...] = ()
+    """Log-probability of each choice of the request, in nats; empty where the model cannot say."""
+    log_probs: tuple[float, ...] = ()
+    """Log-probability of each token of the text, in nats; empty where the model does not say."""
+    calls: int = 1
+    """Requests made, repeats included."""
+    tokens: int = 0
+    """Tokens read and written, as the model counts them."""
+    seconds: float = 0.0
+
+
+class Chat(Protocol):
+    """Something that answers messages: a server, a local model, a recording."""
+
+    @property
+    def model(self) -> str:
+        """What answers, in words that differ when the answers may differ: part of the identity of a reply."""
+        ...
+
+    def reply(self, requests: Sequence[ChatRequest]) -> Sequence[ChatReply]:
+        """Answer every request, in order. A request that cannot be answered has a reply that says why."""
+        ...
 
 
 class Reward(Protocol):

@@ -245,3 +245,59 @@ def test_credit_of_ok_rows_is_that_of_a_batch_without_the_others(grow, rule, fin
     assert torch.allclose(whole[kept], without, atol=1e-6)
     assert (whole[leaves[lost]] == 0).all()
     assert int(scored["ok.total"].sum()) == len(leaves) - len(bad)
+
+
+def test_what_a_reward_says_it_cost_is_added_up(grow, rule, fine):
+    forest = grow(({}, ["a", "bb"]))
+
+    def act(_forest, rows):
+        scores = fine(rows / 10)
+        return Scores(values=scores.values, ok=scores.ok, reasons=scores.reasons, cost={"judge_tokens": rows * 2.0})
+
+    once = guard.score(rule(act=act), forest)
+    assert once["cost.judge_tokens"].tolist() == [0, 2, 4]
+    assert guard.score(rule(act=act), once)["cost.judge_tokens"].tolist() == [0, 4, 8]
+
+
+def test_failed_rows_cost_too(grow, rule):
+    """A call that raises is asked again row by row; what the rows that answered cost is kept."""
+    forest = grow(({}, ["a", "bb"]))
+
+    def act(_forest, rows):
+        if 2 in rows.tolist():
+            raise RuntimeError("injected")
+        return Scores(
+            values=rows * math.nan, ok=rows < 0, reasons=["reward_error: no"], cost={"judge_calls": rows * 3.0}
+        )
+
+    scored = guard.score(rule(act=act), forest)
+    assert scored["cost.judge_calls"].tolist() == [0, 3, 0]
+    assert scored["cost.reward_calls"].tolist() == [0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "cost", [torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, -1.0]), torch.tensor([1.0, math.nan])]
+)
+def test_a_cost_that_is_none_is_a_failure(grow, rule, cost):
+    forest = grow(({}, ["a", "bb"]))
+
+    def act(_f, rows):
+        return Scores(values=rows * 0.0, ok=rows > 0, reasons=[None] * len(rows), cost={"judge_calls": cost})
+
+    scored = guard.score(rule(act=act), forest)
+    assert not scored["ok.rule"].all()
+    assert "Scores.cost" in next(t for t in scored.text("reason.rule") if t)
+
+
+def test_a_slow_reward_says_how_long_it_may_take(grow, rule, fine):
+    forest = grow(({}, ["a"]))
+
+    def act(_forest, rows):
+        time.sleep(0.3)
+        return fine(rows / 10)
+
+    slow = rule(act=act)
+    object.__setattr__(slow, "timeout_s", 0.05)
+    assert guard.score(slow, forest).text("reason.rule")[1].startswith("reward_timeout")
+    object.__setattr__(slow, "timeout_s", 30.0)
+    assert bool(guard.score(slow, forest)["ok.rule"][1])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextvars
 import math
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,15 +15,25 @@ from torch import Tensor
 from milepost import checks
 from milepost.columns import End
 from milepost.errors import FormatError, ShapeError
-from milepost.forest import Forest
+from milepost.forest import Forest, Given
 from milepost.part import Reward, Scores
 from milepost.rewards import failure
 
 TIMEOUT_S = 60.0
-"""Seconds that one call of a reward may take, whatever the number of rows."""
+"""Seconds that one call of a reward may take, whatever the number of rows, unless it is `Slow`."""
 
 MOST_TIMEOUTS = 3
 """Rows asked about one by one that may time out; the rest is not tried then, so that a step cannot take for ever."""
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A reward that says itself how long a call may take, such as one that asks a server."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that one call may take, whatever the number of rows."""
+        ...
 
 
 @dataclass(kw_only=True)
@@ -41,6 +51,8 @@ class _Collected:
     values: list[float]
     reasons: list[str | None]
     calls: list[int]
+    cost: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    """What the reward says that each row cost, by unit."""
 
 
 def call(reward: Reward, forest: Forest, rows: Tensor, *, timeout_s: float) -> Scores:
@@ -92,6 +104,9 @@ def _fitting(given: object, count: int) -> Scores:
         raise FormatError(
             f"Scores has values of {given.values.dtype} and ok of {given.ok.dtype}, expected float and bool"
         )
+    odd = [unit for unit, spent in given.cost.items() if spent.shape != (count,) or not bool((spent >= 0).all())]
+    if odd:
+        raise FormatError(f"Scores.cost has units {odd} without one number of at least 0 for each of {count} rows")
     if len(given.reasons) != count:
         raise FormatError(f"Scores has {len(given.reasons)} reasons, expected {count}")
     return given
@@ -135,37 +150,45 @@ def _collect(reward: Reward, forest: Forest, rows: Tensor, timeout_s: float) -> 
         values=[one.values[0] for one in each],
         reasons=[one.reasons[0] for one in each],
         calls=[1 + one.calls[0] for one in each],
+        cost={
+            unit: [one.cost.get(unit, [0.0])[0] for one in each]
+            for unit in dict.fromkeys(u for o in each for u in o.cost)
+        },
     )
 
 
 def _asked(reward: Reward, forest: Forest, rows: Tensor, timeout_s: float) -> _Collected | Exception:
     """Return the verdicts, or what the reward raised; errors of the set-up are raised."""
     try:
-        values, reasons = _verdicts(reward, call(reward, forest, rows, timeout_s=timeout_s))
+        scores = call(reward, forest, rows, timeout_s=timeout_s)
+        values, reasons = _verdicts(reward, scores)
     except failure.SETUP_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001 - a failed reward is data
         return error
-    return _Collected(values=values, reasons=reasons, calls=[1] * len(rows))
+    cost = {unit: cast("list[float]", spent.double().tolist()) for unit, spent in scores.cost.items()}
+    return _Collected(values=values, reasons=reasons, calls=[1] * len(rows), cost=cost)
 
 
 def _lost(error: Exception, count: int) -> _Collected:
     return _Collected(values=[math.nan] * count, reasons=[failure.reason_of(error)] * count, calls=[1] * count)
 
 
-def score(reward: Reward, forest: Forest, rows: Tensor | None = None, *, timeout_s: float = TIMEOUT_S) -> Forest:
+def score(reward: Reward, forest: Forest, rows: Tensor | None = None, *, timeout_s: float | None = None) -> Forest:
     """Score rows of a forest and write the verdicts, failures included.
 
     Args:
         reward: the reward.
         forest: the forest; it is not changed.
         rows: rows to score, int64; default: what the reward asks for, leaves or all steps, without roots.
-        timeout_s: seconds that one call may take. Rows of a call that takes longer are all "reward_timeout".
+        timeout_s: seconds that one call may take; default: what the reward says if it is `Slow`, else `TIMEOUT_S`. Rows
+            of a call that takes longer are all "reward_timeout".
 
     Returns:
-        The forest with `reward.<name>` (NaN where not ok), `ok.<name>`, `reason.<name>`, and `cost.reward_calls` raised
-        by one each time a row was asked about. Other rows keep what they had; at first: not ok, without a reason. A row
-        failed exactly when it has a reason. Steps that ended in error are not asked about: "environment_error".
+        The forest with `reward.<name>` (NaN where not ok), `ok.<name>`, `reason.<name>`, `cost.reward_calls` raised by
+        one each time a row was asked about, and other costs that the reward names. Other rows keep what they had; at
+        first: not ok, without a reason. A row failed exactly when it has a reason. Steps that ended in error are not
+        asked about: "environment_error".
 
     Raises:
         SettingError: the reward says that it is set up wrongly, or `timeout_s` is not above 0.
@@ -178,6 +201,8 @@ def score(reward: Reward, forest: Forest, rows: Tensor | None = None, *, timeout
         >>> score(Outcome(), forest).text("reason.outcome")[1][:53]
         "reward_error: FormatError: The record names no 'verif"
     """
+    if timeout_s is None:
+        timeout_s = reward.timeout_s if isinstance(reward, Slow) else TIMEOUT_S
     checks.positive("timeout_s", timeout_s)
     rows = _default_rows(reward, forest) if rows is None else torch.as_tensor(rows, dtype=torch.int64)
     _check_rows(forest, rows)
@@ -190,7 +215,7 @@ def score(reward: Reward, forest: Forest, rows: Tensor | None = None, *, timeout
     ended = int(broken.sum())
     unasked = _Collected(values=[math.nan] * ended, reasons=["environment_error"] * ended, calls=[0] * ended)
     marked = _written(reward.name, marked, rows[broken], unasked)
-    return _charged(marked, asked, found.calls)
+    return _charged(marked, asked, {"reward_calls": found.calls, **found.cost})
 
 
 def _default_rows(reward: Reward, forest: Forest) -> Tensor:
@@ -221,9 +246,13 @@ def _written(name: str, forest: Forest, rows: Tensor, found: _Collected) -> Fore
     )
 
 
-def _charged(forest: Forest, rows: Tensor, calls: Sequence[int]) -> Forest:
-    name = "cost.reward_calls"
-    spent = torch.zeros(len(forest), dtype=torch.float64)
-    if name in forest:
-        spent = torch.where(forest.valid(name), forest[name].double(), 0)
-    return forest.with_columns({name: spent.index_add(0, rows, torch.tensor(calls, dtype=torch.float64))})
+def _charged(forest: Forest, rows: Tensor, cost: Mapping[str, Sequence[float]]) -> Forest:
+    """Add what rows cost to what they had cost before."""
+    columns: dict[str, Given] = {}
+    for unit, amounts in cost.items():
+        name = f"cost.{unit}"
+        spent = torch.zeros(len(forest), dtype=torch.float64)
+        if name in forest:
+            spent = torch.where(forest.valid(name), forest[name].double(), 0)
+        columns[name] = spent.index_add(0, rows, torch.tensor(amounts, dtype=torch.float64))
+    return forest.with_columns(columns)
