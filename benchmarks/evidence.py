@@ -76,7 +76,7 @@ def kills(chosen: argparse.Namespace) -> None:
     whole, cut = chosen.out / "whole", chosen.out / "cut"
     for folder in (whole, cut):
         shutil.rmtree(folder, ignore_errors=True)
-    flags = ("@", DEMO, "--steps", "8", "--tasks-per-step", "8", "--held-out", "16")
+    flags = ("@", DEMO, "--steps", "40", "--tasks-per-step", "8", "--held-out", "16")
     call("run", "grpo", *flags, "--out", str(whole))
     moments, times = random.Random(3), 0
     while times < 10:
