@@ -43,6 +43,8 @@ class Observation:
     """Chat messages (role, content), for policies with a chat template; empty: `text` is one user message."""
     array: Any = None
     """Array shown, for control tasks."""
+    continues: bool = False
+    """Whether the text stands in the policy's own turn: no turn is begun or ended around it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,30 +158,6 @@ class Learner(Policy, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extension:
-    """Answer of `Sampler.ask`: which rows get children and how many each."""
-
-    rows: Tensor
-    counts: Tensor
-
-
-class Sampler(Protocol):
-    """Strategy on the frontier, ignorant of the domain. `ask` may be called when every earlier extension was told."""
-
-    def init(self, forest: Forest, key: int) -> State:
-        """State for a forest that holds roots only."""
-        ...
-
-    def ask(self, forest: Forest, state: State) -> Extension | None:
-        """Rows to extend next, or None when nothing is left to do."""
-        ...
-
-    def tell(self, forest: Forest, rows: Tensor, state: State) -> State:
-        """Learn which rows were added by the last extension."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
 class Scores:
     """What a reward says of the rows it was asked about, in their order."""
 
@@ -227,8 +205,8 @@ class ChatReply:
     """What came back, or why nothing did."""
 
     text: str = ""
-    end: Literal["stop", "length", "refused", "timeout", "error"]
-    """"stop" is a whole answer; "length" was cut off; "timeout" and "error" brought none."""
+    end: Literal["stop", "length", "refused", "timeout", "error", "absent"]
+    """"stop" is a whole answer, "length" was cut off; "timeout" and "error" brought none, "absent" was never asked."""
     detail: str = ""
     """Why, where there is no answer."""
     choices: tuple[float, ...] = ()
@@ -331,6 +309,49 @@ class Objective(Protocol):
     @property
     def needs_reference(self) -> bool:
         """Whether log-probabilities under a reference policy are needed."""
+        ...
+
+
+class View(Protocol):
+    """What is trained in place of what was sampled: the same choices in other contexts, or with other densities.
+
+    It is applied to the credited batch before an update, and is not stored.
+    """
+
+    def __call__(self, forest: Forest) -> Forest:
+        """Return the forest to train on; rows may be left out, repeated or put below other rows."""
+        ...
+
+
+class LearnedReward(Protocol):
+    """A reward of steps with weights of its own: a copy of the policy that is trained beside it, batch by batch."""
+
+    @property
+    def name(self) -> str:
+        """Name of the columns `reward.<name>`, `ok.<name>`, `reason.<name>`."""
+        ...
+
+    @property
+    def objective(self) -> Objective:
+        """What its weights minimise."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Of its own optimiser."""
+        ...
+
+    @property
+    def gradient_clip(self) -> float:
+        """Largest norm of its gradient."""
+        ...
+
+    def ready(self, forest: Forest) -> bool:
+        """Whether the scored batch holds anything to learn from; otherwise the weights stay what they are."""
+        ...
+
+    def score(self, forest: Forest, log_prob: Tensor) -> Forest:
+        """Write its columns; `log_prob` is what its weights give every token of the forest."""
         ...
 
 

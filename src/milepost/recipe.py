@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from milepost.errors import FormatError, SettingError, unknown_name
 
 if TYPE_CHECKING:
-    from milepost.part import Credit, Objective, Reward, Sampler, TaskChoice
+    from milepost.growth import Sampler
+    from milepost.part import Credit, Objective, Reward, TaskChoice
 
 FOLDER = Path(__file__).parent / "recipes"
 

@@ -47,6 +47,12 @@ def test_plain_prompt_joins_messages_where_there_is_no_text(tokenizer):
     assert tokenizer.decode(found[1:]) == "Be brief.\nHi\n"
 
 
+def test_text_that_continues_the_policys_turn_stands_alone(tokenizer, chat):
+    said = Observation(text="But wait.", continues=True)
+    for one in (tokenizer, chat):
+        assert one.decode(Prompting(tokenizer=one).tokens(said, start=False)) == "But wait."
+
+
 def test_plain_text_cannot_forge_special_tokens(tokenizer):
     found = Prompting(tokenizer=tokenizer).tokens(Observation(text="a<eos>b<bos>"), start=True)
     assert tokenizer.eos_token_id not in found

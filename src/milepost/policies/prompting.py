@@ -27,12 +27,14 @@ class Prompting:
         """Token ids of an observation.
 
         Args:
-            observation: its messages, or its text as one message of the user.
+            observation: its messages, or its text as one message of the user; the text alone if it `continues`.
             start: whether it begins a task.
 
         Returns:
             Token ids, ready for the policy's answer to follow.
         """
+        if observation.continues:
+            return self._harmless(observation.text or "")
         if self.tokenizer.chat_template is None:
             return self._plain(observation, start=start)
         messages = list(observation.messages) or [{"role": "user", "content": observation.text or ""}]

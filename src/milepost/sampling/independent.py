@@ -9,7 +9,7 @@ from torch import Tensor
 
 from milepost import checks
 from milepost.forest import Forest
-from milepost.part import Extension
+from milepost.growth import Extension
 
 
 @dataclass(frozen=True, kw_only=True)
