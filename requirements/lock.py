@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 TORCH = "torch==2.13.0"
-BENCH = ("cachetools", "tensordict==0.10.0", "transformers==5.10.4", "trl==1.16.0", "verl==0.9.1")
+BENCH = ("cachetools", "gguf", "tensordict==0.10.0", "transformers==5.10.4", "trl==1.16.0", "verl==0.9.1")
 SETS = {"dev": (".[dev]",), "demo": (".[lm,report]",), "bench": (".", *BENCH)}
 HEADERS = {
     "dev": "What `make test`, `make check`, `make docs` and `make evidence` need; holds every line of demo.txt.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,12 @@ def test_a_module_that_is_installed_but_broken_is_not_called_missing(
     with pytest.raises(error) as caught:
         load("optional_probe_broken", extra="lm", purpose="A test")
     assert not isinstance(caught.value, MissingExtra)
+
+
+def test_odd_syntax_of_a_package_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd_syntax_here.py").write_text('FOUND = 1 is "one"\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert load("odd_syntax_here", extra="lm", purpose="A test").FOUND is False
+    assert seen == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from types import ModuleType
 
 from milepost.errors import MissingExtra
@@ -23,7 +24,10 @@ def load(module: str, *, extra: str, purpose: str) -> ModuleType:
         MissingExtra: the module is not installed.
     """
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():
+            # a package's own odd syntax is no news for the user, and shows where no bytecode is kept
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = error.name or module
         raise MissingExtra(

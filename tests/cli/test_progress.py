@@ -77,8 +77,8 @@ def test_plain_lines(capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "step 0/10  held-out success 12.5% (10.0% to 20.0%)"
     assert said[-3] == (
-        "step 4/10  2.00 s/step  remaining 0:12  500 tokens/s  valid rewards 75.0%  total 0.500  dead groups 12.5%  "
-        "loss -0.0100"
+        "step 4/10  2.00 s/step  remaining 0:12  grow: 500 tokens/s  score: valid rewards 75.0%  total 0.500  "
+        "credit: dead groups 12.5%  update: loss -0.0100"
     )
     assert said[-2] == "step 4/10  warning: odd ⟨U+001B⟩[31m thing"
     assert "tasks scored again" in said[-1]

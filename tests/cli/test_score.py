@@ -68,6 +68,22 @@ def test_a_part_by_its_class(call, stored):
     assert "outcome" in done.out
 
 
+def test_a_step_that_was_never_asked_about_has_not_failed(call, stored):
+    forest = small(["2", "3"])
+    storage.write(forest.append([1, 2], {"text": ["2", "2"], "end": [int(End.TERMINATED)] * 2}), "deep")
+    row = json.loads(call("score", "deep", "--reward", "mine.py:reward", "--out", "g", "--json").out)["forests"][0]
+    assert [(one["scored"], one["failed"]) for one in row["rewards"]] == [(2, 0), (2, 0)]
+
+
+def test_what_score_wrote_holds_no_credit_to_check(call, stored, engine):
+    call("run", "barge", "--steps", "1", "--out", "r", "--no-report")
+    storage.write(small(["2", "3"]), "r/forests/step-000001")
+    call("score", "r", "--reward", "mine.py:reward", "--out", "g")
+    found = json.loads(call("check", "g", "--json").out)
+    assert [(one["forest"], one["checked"]) for one in found["forests"]] == [("g/forests/step-000001", [])]
+    assert "no credit is stored" in call("check", "g").out
+
+
 def test_a_reward_that_is_not_there(call, stored):
     done = call("score", "f", "--reward", "mine.py:rewrd", "--out", "g")
     assert done.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_a_changed_reward_file_is_named(tmp_path: Path) -> None:
     settings = replace(SETTINGS, reward=(f"{path}:reward",))
     path.write_text("def reward(completions): return [0.0 for _ in completions]\n")
     before = plan.manifest(settings, TASKS)
+    path.write_text("def reward(completions): return [1.0 for _ in completions]\n")
+    assert plan.differences(before, plan.manifest(settings, TASKS)) == ["the rewards changed"]
+
+
+def test_a_changed_reward_module_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = replace(SETTINGS, reward=("scoring_rules:reward",))
+    path = tmp_path / "scoring_rules.py"
+    path.write_text("def reward(completions): return [0.0 for _ in completions]\n")
+    importlib.invalidate_caches()
+    before = plan.manifest(settings, TASKS)
+    assert plan.differences(before, plan.manifest(settings, TASKS)) == []
     path.write_text("def reward(completions): return [1.0 for _ in completions]\n")
     assert plan.differences(before, plan.manifest(settings, TASKS)) == ["the rewards changed"]
 

@@ -53,7 +53,8 @@ def _forests(folder: Path) -> list[tuple[Path, Any]]:
     from milepost.report.stored import run
 
     if not repeats.is_run(folder) and repeats.asked(folder) == 0:
-        return [(folder, None)]
+        steps = run.stored(folder / "forests")  # as `milepost score` writes them
+        return [(one.folder, None) for one in steps] if steps else [(folder, None)]
     found: list[tuple[Path, Any]] = []
     for one in repeats.runs_in(folder):
         credit = build.job(repeats.standing(one).settings).credit
@@ -64,7 +65,11 @@ def _forests(folder: Path) -> list[tuple[Path, Any]]:
 def _audit(path: Path, credit: Any) -> dict[str, Any]:
     from milepost.credit.audit import audit
 
-    found = audit(storage.read(path), credit)
+    forest = storage.read(path)
+    if "advantage" not in forest:
+        none = "no credit is stored here; `milepost score` leaves that of the old rewards out"
+        return {"forest": str(path), "clean": True, "checked": [], "skipped": {"credit": none}, "found": []}
+    found = audit(forest, credit)
     return {
         "forest": str(path),
         "clean": found.clean,

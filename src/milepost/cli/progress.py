@@ -216,7 +216,7 @@ class PlainLines:
                 output.say(f"{name}step {event.step}/{event.steps}  {_REFRESHED}")
             elif event.stage == "update" and (self.clock() - last[0] >= self.every_s or event.step == event.steps):
                 last[0] = self.clock()
-                said = "  ".join(stages(event.numbers, pace).values())
+                said = "  ".join(f"{stage}: {text}" for stage, text in stages(event.numbers, pace).items())
                 output.say(f"{_head(event, pace, label)}  {said}")
 
         return tell

@@ -91,14 +91,13 @@ def _one(source: Path, out: Path, rewards: Sequence[Reward]) -> dict[str, Any]:
 
 
 def _summary(forest: Forest, name: str) -> dict[str, Any]:
-    asked = forest.valid(f"ok.{name}") & (forest.parent >= 0)
-    ok = asked & forest[f"ok.{name}"].bool()
+    ok = forest.valid(f"ok.{name}") & forest[f"ok.{name}"].bool()
     values = forest[f"reward.{name}"][ok].double()
     reasons = Counter(reason.partition(":")[0] for reason in forest.text(f"reason.{name}") if reason)
     return {
         "name": name,
         "scored": int(ok.sum()),
-        "failed": int(asked.sum()) - int(ok.sum()),
+        "failed": reasons.total(),
         "mean": float(values.mean()) if len(values) else None,
         "reasons": dict(reasons),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -120,7 +120,8 @@ def gain(folder: Path, first: int, last: int) -> intervals.Interval:
     _, before = success_by_task(storage.read(stored(folder, first)))
     _, after = success_by_task(storage.read(stored(folder, last)))
     change = after - before
-    return intervals.mean_interval(change[change.isfinite()].tolist())
+    found = intervals.mean_interval(change[change.isfinite()].tolist())
+    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))  # NaN stays: it is the first argument
 
 
 def stored(folder: Path, step: int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -41,10 +42,20 @@ def _code() -> str:
 def _reward_files(sources: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for source in sources:
-        path = Path(source.rpartition(":")[0])
-        if path.suffix == ".py" and path.is_file():
+        place = source.rpartition(":")[0]
+        path = Path(place if place.endswith(".py") else _file_of(place))
+        if path.is_file():
             found[source] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     return found
+
+
+def _file_of(module: str) -> str:
+    """File of a module that can be imported; empty for one that cannot, which loading it will say."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return ""
+    return (found.origin or "") if found is not None else ""
 
 
 def _versions() -> dict[str, str]:

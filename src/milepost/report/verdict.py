@@ -69,7 +69,7 @@ def change(first: Sequence[tables.Outcome], last: Sequence[tables.Outcome]) -> C
     if not gains:
         return None
     found = intervals.mean_interval(gains)
-    return Change(gain=found.estimate, low=found.low, high=found.high, tasks=len(gains))
+    return Change(gain=found.estimate, low=max(found.low, -1.0), high=min(found.high, 1.0), tasks=len(gains))
 
 
 def bounds(found: Sequence[tables.Outcome], family: str) -> tuple[float | None, float | None]:
