@@ -158,6 +158,48 @@ class Learner(Policy, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Inserted:
+    """Text that no policy wrote, one step of its own below each row; the policy goes on from there."""
+
+    shown: Sequence[Observation]
+    """One per row, as `Policy.encode` reads it."""
+    texts: Sequence[str]
+    """What each adds to the text of the trajectory: "" where it is only shown."""
+    branch_of: Tensor
+    """int64: key of the step whose place it takes."""
+    pool: Sequence[Observation] = ()
+    """Everything that could have been drawn instead, each equally likely; empty where nothing was drawn."""
+    train: bool = False
+    """Whether the loss may touch its tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension:
+    """Answer of `Sampler.ask`: which rows get children and how many each, or what is inserted below them."""
+
+    rows: Tensor
+    counts: Tensor
+    inserted: Inserted | None = None
+    """Given: each row gets one inserted step, its count is 1, and the policy is not asked."""
+
+
+class Sampler(Protocol):
+    """Strategy on the frontier, ignorant of the domain. `ask` may be called when every earlier extension was told."""
+
+    def init(self, forest: Forest, key: int) -> State:
+        """State for a forest that holds roots only."""
+        ...
+
+    def ask(self, forest: Forest, state: State) -> Extension | None:
+        """Rows to extend next, or None when nothing is left to do."""
+        ...
+
+    def tell(self, forest: Forest, rows: Tensor, state: State) -> State:
+        """Learn which rows were added by the last extension."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """What a reward says of the rows it was asked about, in their order."""
 
@@ -309,49 +351,6 @@ class Objective(Protocol):
     @property
     def needs_reference(self) -> bool:
         """Whether log-probabilities under a reference policy are needed."""
-        ...
-
-
-class View(Protocol):
-    """What is trained in place of what was sampled: the same choices in other contexts, or with other densities.
-
-    It is applied to the credited batch before an update, and is not stored.
-    """
-
-    def __call__(self, forest: Forest) -> Forest:
-        """Return the forest to train on; rows may be left out, repeated or put below other rows."""
-        ...
-
-
-class LearnedReward(Protocol):
-    """A reward of steps with weights of its own: a copy of the policy that is trained beside it, batch by batch."""
-
-    @property
-    def name(self) -> str:
-        """Name of the columns `reward.<name>`, `ok.<name>`, `reason.<name>`."""
-        ...
-
-    @property
-    def objective(self) -> Objective:
-        """What its weights minimise."""
-        ...
-
-    @property
-    def learning_rate(self) -> float:
-        """Of its own optimiser."""
-        ...
-
-    @property
-    def gradient_clip(self) -> float:
-        """Largest norm of its gradient."""
-        ...
-
-    def ready(self, forest: Forest) -> bool:
-        """Whether the scored batch holds anything to learn from; otherwise the weights stay what they are."""
-        ...
-
-    def score(self, forest: Forest, log_prob: Tensor) -> Forest:
-        """Write its columns; `log_prob` is what its weights give every token of the forest."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""Judges: opinions on steps, from rules, a local model or a server."""
