@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from milepost.errors import FormatError, SettingError, unknown_name
 
 if TYPE_CHECKING:
-    from milepost.growth import Sampler
-    from milepost.part import Credit, Objective, Reward, TaskChoice
+    from torch import Tensor
+
+    from milepost.forest import Forest
+    from milepost.part import Credit, Objective, Reward, Sampler, TaskChoice
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -43,6 +45,49 @@ class Card:
     advice: tuple[str, ...] = ()
     """When to use it, when not, and what it costs."""
     bibtex: str
+
+
+class View(Protocol):
+    """What is trained in place of what was sampled: the same choices in other contexts, or with other densities.
+
+    It is applied to the credited batch before an update, and is not stored.
+    """
+
+    def __call__(self, forest: Forest) -> Forest:
+        """Return the forest to train on; rows may be left out, repeated or put below other rows."""
+        ...
+
+
+class LearnedReward(Protocol):
+    """A reward of steps with weights of its own: a copy of the policy that is trained beside it, batch by batch."""
+
+    @property
+    def name(self) -> str:
+        """Name of the columns `reward.<name>`, `ok.<name>`, `reason.<name>`."""
+        ...
+
+    @property
+    def objective(self) -> Objective:
+        """What its weights minimise."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Of its own optimiser."""
+        ...
+
+    @property
+    def gradient_clip(self) -> float:
+        """Largest norm of its gradient."""
+        ...
+
+    def ready(self, forest: Forest) -> bool:
+        """Whether the scored batch holds anything to learn from; otherwise the weights stay what they are."""
+        ...
+
+    def score(self, forest: Forest, log_prob: Tensor) -> Forest:
+        """Write its columns; `log_prob` is what its weights give every token of the forest."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ from milepost import keys
 from milepost.columns import End, Origin, Role
 from milepost.errors import ShapeError
 from milepost.forest import Forest, Given
-from milepost.growth import Extension
-from milepost.part import Action, Observation, Proposals, Start, Task, Transition
+from milepost.part import Action, Extension, Observation, Proposals, Start, Task, Transition
 from milepost.ragged import Ragged
 from milepost.sampling.frontier import Draw, grow
 from milepost.sampling.independent import Independent

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from milepost.growth import Extension
-from milepost.part import Drawn
+from milepost.part import Drawn, Extension
 from milepost.sampling.choice import Uniform
 from milepost.sampling.hardest import Hardest, Picked
 from milepost.sampling.independent import Independent

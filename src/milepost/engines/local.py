@@ -22,8 +22,7 @@ from milepost.engines.settings import RunSettings
 from milepost.engines.update import Updater, optimiser_for, optimiser_state, restore_optimiser
 from milepost.errors import MilepostError, ResumeError, SettingError
 from milepost.forest import Forest
-from milepost.growth import Sampler
-from milepost.part import Greedy, Policy, State, StatefulCredit
+from milepost.part import Greedy, Policy, Sampler, State, StatefulCredit
 from milepost.rewards import combine, guard
 from milepost.sampling import dynamic
 from milepost.sampling.choice import Measured, ScoresPool

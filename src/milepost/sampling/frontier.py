@@ -20,8 +20,7 @@ from milepost import keys, segments
 from milepost.columns import End, Origin
 from milepost.errors import ShapeError
 from milepost.forest import Forest, Given
-from milepost.growth import Sampler
-from milepost.part import Action, Environment, Observation, Policy, Proposals, Start, State, Task, Transition
+from milepost.part import Action, Environment, Observation, Policy, Proposals, Sampler, Start, State, Task, Transition
 from milepost.ragged import Ragged, offsets_of
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from milepost import checks
 from milepost.forest import Forest
-from milepost.growth import Extension
+from milepost.part import Extension
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ from torch import Tensor
 from milepost import keys
 from milepost import state as states
 from milepost.forest import Forest
-from milepost.growth import Sampler
-from milepost.part import Task, TaskChoice
+from milepost.part import Sampler, Task, TaskChoice
 from milepost.sampling.frontier import Draw, grow
 from milepost.testing.forests import batch, difference
 from milepost.testing.parts import Check, require, run_all, settings
