@@ -6,6 +6,8 @@ Imports no torch at run time, so that recipes can be listed without it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
@@ -240,6 +242,15 @@ class ChatRequest:
     """For sampling at a temperature above 0; two requests that differ in it are two draws."""
     choices: tuple[str, ...] = ()
     """Answers to compare instead of writing one: the reply carries the log-probability of each."""
+    log_probs: bool = False
+    """Whether the log-probabilities of the reply's tokens are wanted, where the model can say them."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that is asked: 32 hexadecimal digits, equal exactly for equal requests."""
+        asked = {**vars(self), "messages": [dict(message) for message in self.messages]}
+        text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
