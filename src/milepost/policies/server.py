@@ -150,7 +150,7 @@ class _Batch:
             return self._refused(int(error.status_code), error)
         except openai.APIConnectionError as error:
             return _Trouble(detail=f"the server {self.server.base_url} cannot be reached: {error}", again=True)
-        except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError, LookupError) as error:
             return _Trouble(detail=f"the server's answer cannot be read: {type(error).__name__}: {error}", again=False)
 
     def _refused(self, status: int, error: Any) -> _Trouble:

@@ -50,7 +50,7 @@ class Action(Protocol):
 
     @property
     def kind(self) -> str:
-        """ "search", "answer", or anything else for what cannot be read."""
+        """What it is: "search", "answer", or anything else for what cannot be read."""
         ...
 
     @property
@@ -135,7 +135,7 @@ class Thoughts:
 
 @dataclass(frozen=True, kw_only=True)
 class Queries:
-    """Shows queries. An answer is worth 0 here; a step that is neither search nor answer counts as an empty query: -1."""
+    """Shows queries. An answer is worth 0 here; a step that is neither counts as an empty query: -1."""
 
     parse: Parse
     characters: int = 2000
