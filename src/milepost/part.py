@@ -91,6 +91,28 @@ class Environment(Protocol):
         ...
 
 
+class TaskEnvironment(Environment, Protocol):
+    """An environment that offers tasks of its own: what a run is built on."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Strings that end an action, for policies that write text; they stay part of it."""
+        ...
+
+    @property
+    def embedded(self) -> str:
+        """Name of the model that ships with milepost and knows such tasks."""
+        ...
+
+    def train(self) -> Sequence[Task]:
+        """Return the training pool, the same each time."""
+        ...
+
+    def held_out(self) -> Sequence[Task]:
+        """Return the evaluation pool, which shares nothing with the training pool that could be learned by heart."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proposals:
     """New steps proposed by a policy: the row each one follows, and the columns of the new rows."""
@@ -173,6 +195,19 @@ class Inserted:
     """Everything that could have been drawn instead, each equally likely; empty where nothing was drawn."""
     train: bool = False
     """Whether the loss may touch its tokens."""
+
+
+@runtime_checkable
+class Shares(Protocol):
+    """A learner that computes what trajectories share once, and need not hold the graph of a whole batch."""
+
+    def push(self, forest: Forest, rows: Tensor, slope: Tensor) -> None:
+        """Add to the gradients of the weights, given d loss / d `log_prob(forest, rows)`."""
+        ...
+
+    def sharing(self, forest: Forest, rows: Tensor) -> Mapping[str, float]:
+        """Numbers named `update/...`: tokens with and without repetition, and trees by the way they are trained."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def test_a_folder_keeps_its_type(folder):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(UnknownName, match=r"'embedded', 'smollm2', a folder .* cache\.$"):
+    with pytest.raises(UnknownName, match=r"'embedded', 'embedded-search', 'smollm2', a folder .* cache\.$"):
         loading.load("gpt-9", decoding=DECODING)
 
 

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 
 from milepost import keys, recipe
 from milepost.engines.settings import RunSettings
-from milepost.environments.reasoning import ReasoningGym
+from milepost.environments import by_name
 from milepost.errors import SettingError, unknown_name
-from milepost.part import Environment, Learner, Policy, Task
+from milepost.part import Environment, Learner, Policy, Task, TaskEnvironment
 from milepost.policies import loading
 from milepost.policies.decoding import Decoding
 from milepost.recipe import Train
 from milepost.rewards.function import Function
-
-STOP = ("</answer>",)
-"""An answer ends with its closing tag."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +44,15 @@ def world(settings: RunSettings) -> World:
         SettingError: settings that contradict each other.
     """
     work = job(settings)
-    names = settings.tasks.names
-    for name in settings.tasks.options:
-        if name not in names:
-            raise unknown_name("task in tasks.options", name, names)
-    environment = ReasoningGym(
-        names=names,
-        options=settings.tasks.options,
-        train_size=settings.tasks.train,
-        held_out_size=settings.tasks.held_out,
-    )
+    tasks = settings.tasks
+    environment = by_name.environment(tasks.names, tasks.options, train_size=tasks.train, held_out_size=tasks.held_out)
     return World(
         job=work,
         environment=environment,
         train=environment.train(),
         held_out=environment.held_out(),
-        policy=_policy(settings),
-        reference=_policy(settings) if work.objective.needs_reference else None,
+        policy=_policy(settings, environment),
+        reference=_policy(settings, environment) if work.objective.needs_reference else None,
     )
 
 
@@ -106,9 +95,12 @@ def job(settings: RunSettings) -> Train:
     return dataclasses.replace(work, rewards=own, weights=(1.0,) * len(own))
 
 
-def _policy(settings: RunSettings) -> Learner:
+def _policy(settings: RunSettings, environment: TaskEnvironment) -> Learner:
     chosen = settings.policy
-    decoding = Decoding(temperature=chosen.temperature, top_p=chosen.top_p, max_tokens=chosen.max_tokens, stop=STOP)
+    decoding = Decoding(
+        temperature=chosen.temperature, top_p=chosen.top_p, max_tokens=chosen.max_tokens, stop=environment.stop
+    )
+    model = environment.embedded if chosen.model == "embedded" else chosen.model
     return loading.load(
-        chosen.model, decoding=decoding, lora_rank=chosen.lora_rank, key=keys.fold(keys.root(settings.seed), "policy")
+        model, decoding=decoding, lora_rank=chosen.lora_rank, key=keys.fold(keys.root(settings.seed), "policy")
     )

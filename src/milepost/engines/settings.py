@@ -21,13 +21,14 @@ class TaskSettings:
     """Which tasks to train on and to hold out."""
 
     names: tuple[str, ...] = ("chain_sum",)
-    """reasoning-gym generators, drawn in equal parts."""
+    """Tasks, drawn in equal parts: reasoning-gym generators; or "search", also "search_1hop", "search_2hop",
+    "search_3hop"."""
     train: int = 512
     """Tasks in the training pool."""
     held_out: int = 128
     """Tasks for evaluation, from seeds that training never sees."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
-    """Generator name to its own reasoning-gym settings, such as {"chain_sum": {"max_terms": 4}}."""
+    """Task name to its own settings, such as {"chain_sum": {"max_terms": 4}} or {"search": {"turns": 4}}."""
 
     def __post_init__(self) -> None:
         """Check the sizes."""
@@ -41,13 +42,14 @@ class PolicySettings:
     """Which language model acts, and how it samples."""
 
     model: str = "embedded"
-    """"embedded", "smollm2", or a folder that transformers can load."""
+    """"embedded" (the character model that ships with milepost for the tasks in hand), "smollm2", or a folder that
+    transformers can load."""
     temperature: float = 1.0
     """Divides the logits; 1 samples from the model itself."""
     top_p: float = 1.0
     """Probability that the most likely tokens must hold together to be sampled from; 1 keeps all."""
     max_tokens: int = 64
-    """Tokens of one answer at most."""
+    """Tokens of one step at most: an answer, or one action of several."""
     lora_rank: int = 0
     """Rank of LoRA adapters; 0 trains all weights."""
 

@@ -90,7 +90,7 @@ def _dataset(generator: str, options: str, first_seed: int) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ReasoningGym:
-    """Single-turn tasks: the question is asked, one answer ends the trajectory. Implements `part.Environment`.
+    """Single-turn tasks: the question is asked, one answer ends the trajectory. Implements `part.TaskEnvironment`.
 
     Example:
         >>> environment = ReasoningGym(names=("spell_backward",), train_size=2)
@@ -110,6 +110,8 @@ class ReasoningGym:
     """System message for policies with a chat template; the question itself is never changed."""
     allow_exploitable: bool = False
     """Admit generators that pay for wrong answers, to study reward hacking; see `reasoning_faults.EXPLOITABLE`."""
+    stop = ("</answer>",)
+    embedded = "embedded"
 
     def __post_init__(self) -> None:
         """Check the sizes and refuse generators whose tasks or scores cannot be trusted."""

@@ -17,29 +17,34 @@ from milepost.policies.causal_lm import CausalLM
 from milepost.policies.decoding import Decoding
 
 EMBEDDED = Path(__file__).parent / "embedded"
-"""Folder of the character model that ships with milepost."""
+"""Folder of the character model that ships with milepost: it answers small tasks of reasoning-gym in one turn."""
+
+EMBEDDED_SEARCH = EMBEDDED.with_name("embedded_search")
+"""Folder of the same model taught to search, in several turns."""
+
+_SHIPPED = {"embedded": EMBEDDED, "embedded-search": EMBEDDED_SEARCH}
 
 
 def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> CausalLM:
     """Load a language model as a policy.
 
     Args:
-        name: "embedded", "smollm2", a folder with a model and its tokenizer, or the id of a model ("owner/name") that
-            is in the local cache of the Hugging Face hub already.
+        name: "embedded", "embedded-search", "smollm2", a folder with a model and its tokenizer, or the id of a model
+            ("owner/name") that is in the local cache of the Hugging Face hub already.
         decoding: how it samples.
         lora_rank: rank of LoRA adapters on all linear layers; 0 trains all weights.
         key: where the adapters' initial values are drawn from.
 
     Returns:
-        The policy, in the type that the weights are stored in (the embedded model in float32).
+        The policy, in the type that the weights are stored in (the embedded models in float32).
 
     Raises:
         UnknownName: neither a known name, nor a folder, nor in the cache.
         FormatError: the folder cannot be loaded.
         MissingExtra: transformers, or what a named model needs, is not installed.
     """
-    if name == "embedded":
-        return of_folder(EMBEDDED, decoding=decoding, dtype=torch.float32, lora_rank=lora_rank, key=key)
+    if name in _SHIPPED:
+        return of_folder(_SHIPPED[name], decoding=decoding, dtype=torch.float32, lora_rank=lora_rank, key=key)
     folder = smollm2.folder() if name == "smollm2" else _folder(name)
     return of_folder(folder, decoding=decoding, dtype="auto", lora_rank=lora_rank, key=key)
 
@@ -54,8 +59,8 @@ def _folder(name: str) -> Path:
     if not isinstance(found, str):
         fetch = f" If it is on the hub, fetch it first: hf download {name}" if known else ""
         raise UnknownName(
-            f"Unknown model {name!r}: expected 'embedded', 'smollm2', a folder with a model in it, or the id of a "
-            f"model in the local cache.{fetch}"
+            f"Unknown model {name!r}: expected 'embedded', 'embedded-search', 'smollm2', a folder with a model in it, "
+            f"or the id of a model in the local cache.{fetch}"
         )
     return Path(found).parent
 

@@ -34,6 +34,9 @@ class Leaf:
     """Tokens of the steps below the root that a policy or an insertion wrote; None where the forest has no tokens."""
     policy_version: int | None
     """Updates that the sampling policy had seen; None where it is not stored."""
+    call: Mapping[str, Any] | None = None
+    """What the environment took the last step for, such as {"action": "answer", "answer": "Lima"}; empty where the last
+    step made no call, None where no step of the trajectory did."""
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -113,6 +116,7 @@ def read_leaf(forest: Forest, row: int) -> Leaf:
     if any(text is None for text in texts):
         raise FormatError(f"Row {row} has a step without text on its path. A text reward needs the `text` column.")
     record = read_record(_text_at(forest, "record", root))
+    calls = [_text_at(forest, "call", step) for step in steps]
     prompt = record["prompt"] if "prompt" in record else _text_at(forest, "text", root)
     version = forest["policy_version"][row] if "policy_version" in forest else None
     return Leaf(
@@ -122,6 +126,7 @@ def read_leaf(forest: Forest, row: int) -> Leaf:
         record=record,
         token_ids=_tokens(forest, steps),
         policy_version=None if version is None else int(version),
+        call=None if all(call is None for call in calls) else read_record(calls[-1]),
     )
 
 

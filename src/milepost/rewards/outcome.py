@@ -14,10 +14,25 @@ from milepost.rewards.leaf import Leaf, score_each
 from milepost.rewards.verifier import verify
 
 
+def final_answer(leaf: Leaf) -> str | None:
+    """Find the final answer of a trajectory.
+
+    Args:
+        leaf: the trajectory.
+
+    Returns:
+        Where the environment says what it took each step for (`call`), the answer that it took; an earlier attempt does
+        not count. Elsewhere what stands between the tags of the completion. None where there is no answer.
+    """
+    if leaf.call is None:
+        return parse_answer(leaf.completion).answer
+    return str(leaf.call["answer"]) if leaf.call.get("action") == "answer" else None
+
+
 def outcome(leaf: Leaf) -> float:
     """Score the final answer of a trajectory.
 
-        outcome = verify(record, answer);   0 where the tags hold no answer
+        outcome = verify(record, answer);   0 where there is no answer
 
     Args:
         leaf: the trajectory; its record names the verifier.
@@ -29,7 +44,7 @@ def outcome(leaf: Leaf) -> float:
         FormatError: the record cannot be scored.
         TimeoutError: the verifier took too long.
     """
-    answer = parse_answer(leaf.completion).answer
+    answer = final_answer(leaf)
     score = verify(leaf.record, answer or "")  # also without an answer: a record that cannot be scored must say so
     return score if answer else 0.0
 

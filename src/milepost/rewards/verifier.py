@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import string
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast
@@ -50,6 +52,7 @@ MALFORMED: Mapping[str, tuple[type[Exception], ...]] = {
 _TUPLES = ("arc_agi", "rearc")
 """Generators whose scorers compare boards with tuples, which JSON turned into lists."""
 
+_ARTICLE = re.compile(r"\b(a|an|the)\b")
 _PURPOSE = "Scoring reasoning-gym tasks"
 
 
@@ -152,6 +155,83 @@ def verify_math(record: Mapping[str, Any], answer: str) -> float:
     return float(equal_math(_reference(record), answer))
 
 
+def normalised(text: str) -> str:
+    """Bring an answer to the form in which question answering compares answers.
+
+        lower case; punctuation removed; the words a, an, the removed; white space as single blanks
+
+    Args:
+        text: an answer.
+
+    Returns:
+        The normalised answer; it may be empty.
+
+    Source: the evaluation script of SQuAD (Rajpurkar et al. 2016).
+    """
+    plain = "".join(one for one in text.lower() if one not in string.punctuation)
+    return " ".join(_ARTICLE.sub(" ", plain).split())
+
+
+def token_f1(answer: str, reference: str) -> float:
+    """Overlap of the words of two answers, after normalisation.
+
+        F1 = 2 P R / (P + R),  P = shared / words of the answer,  R = shared / words of the reference
+
+    Args:
+        answer: an answer.
+        reference: the right one.
+
+    Returns:
+        A number in [0, 1]; where either has no word, 1 if neither has, else 0.
+
+    Source: the evaluation script of SQuAD (Rajpurkar et al. 2016).
+    """
+    given, wanted = normalised(answer).split(), normalised(reference).split()
+    if not given or not wanted:
+        return float(given == wanted)
+    shared = sum((Counter(given) & Counter(wanted)).values())
+    return 2 * shared / (len(given) + len(wanted))
+
+
+def verify_qa_exact(record: Mapping[str, Any], answer: str) -> float:
+    """Score 1 for an answer that equals one of the record's answers after normalisation, else 0.
+
+    Args:
+        record: holds "answer", or several in the list "answers".
+        answer: the final answer, without tags.
+
+    Returns:
+        0 or 1.
+
+    Raises:
+        FormatError: the record has no answer.
+    """
+    return max(float(normalised(answer) == normalised(one)) for one in _references(record))
+
+
+def verify_qa_f1(record: Mapping[str, Any], answer: str) -> float:
+    """Score the largest `token_f1` with one of the record's answers.
+
+    Args:
+        record: holds "answer", or several in the list "answers".
+        answer: the final answer, without tags.
+
+    Returns:
+        A number in [0, 1].
+
+    Raises:
+        FormatError: the record has no answer.
+    """
+    return max(token_f1(answer, one) for one in _references(record))
+
+
+def _references(record: Mapping[str, Any]) -> list[str]:
+    several = record.get("answers")
+    if isinstance(several, list) and several:
+        return [str(one) for one in cast("list[object]", several)]
+    return [_reference(record)]
+
+
 def _reference(record: Mapping[str, Any]) -> str:
     answer = record.get("answer")
     if answer is None:
@@ -162,6 +242,8 @@ def _reference(record: Mapping[str, Any]) -> str:
 VERIFIERS: Mapping[str, Callable[[Mapping[str, Any], str], float]] = {
     "exact": verify_exact,
     "math": verify_math,
+    "qa_exact": verify_qa_exact,
+    "qa_f1": verify_qa_f1,
     "reasoning_gym": verify_reasoning_gym,
 }
 """Verifier by the name that a record gives."""
