@@ -197,19 +197,6 @@ class Inserted:
     """Whether the loss may touch its tokens."""
 
 
-@runtime_checkable
-class Shares(Protocol):
-    """A learner that computes what trajectories share once, and need not hold the graph of a whole batch."""
-
-    def push(self, forest: Forest, rows: Tensor, slope: Tensor) -> None:
-        """Add to the gradients of the weights, given d loss / d `log_prob(forest, rows)`."""
-        ...
-
-    def sharing(self, forest: Forest, rows: Tensor) -> Mapping[str, float]:
-        """Numbers named `update/...`: tokens with and without repetition, and trees by the way they are trained."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Extension:
     """Answer of `Sampler.ask`: which rows get children and how many each, or what is inserted below them."""

@@ -11,10 +11,24 @@ from torch import Tensor
 
 from milepost import keys
 from milepost.engines.settings import UpdateSettings
-from milepost.engines.update import Updater, entries, minibatches, optimiser_for, optimiser_state, restore_optimiser
+from milepost.engines.update import (
+    Updater,
+    entries,
+    minibatches,
+    optimiser_for,
+    optimiser_state,
+    restore_optimiser,
+    ways,
+)
 from milepost.forest import Forest, Given
 from milepost.part import Loss, Observation, Proposals
+from milepost.policies import loading
+from milepost.policies.causal_lm import CausalLM
+from milepost.policies.decoding import Decoding
+from milepost.policies.tree.choice import DepthFirst
 from milepost.ragged import Ragged
+from tests.policies.conftest import draw_weights, small_model
+from tests.policies.tree.branches import SHAPES, forest_of
 
 KEY = keys.root(0)
 
@@ -133,3 +147,41 @@ def test_an_optimiser_continues_where_it_stopped() -> None:
     straight(batch(), KEY)
     second(batch(), KEY)
     assert torch.equal(through.weight, after.weight)
+
+
+# ---- trees ----
+
+
+@pytest.mark.parametrize("room", [1, 30, 60])
+@pytest.mark.parametrize("forced", [{}, {"training": DepthFirst()}])
+def test_trees_larger_than_memory_are_differentiated_exactly(
+    room: int, forced: dict[str, DepthFirst], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, length = SHAPES["full tree"]
+    twice = forest_of([*parent, *(-1 if above < 0 else above + 40 for above in parent)], [*length, *length], observed=1)
+    batch = twice.with_columns({"advantage": [0.05 * row - 2 for row in range(80)]})
+    tokenizer = loading.load("embedded", decoding=Decoding()).tokenizer
+    weights: list[dict[str, Tensor]] = []
+    metrics: list[dict[str, float]] = []
+    for chosen in ({}, forced):
+        learner = CausalLM(model=draw_weights(small_model(), 0.15), tokenizer=tokenizer, **chosen)
+        settings = UpdateSettings(learning_rate=0.1)
+        optimiser = torch.optim.SGD(learner.trainable().values(), lr=0.1)
+        work = Updater(policy=learner, objective=Square(), optimiser=optimiser, settings=settings, reference=None)
+        metrics.append(work(batch, KEY))
+        weights.append({name: value.detach() for name, value in learner.trainable().items()})
+        monkeypatch.setattr(CausalLM, "tokens_at_once", room)
+    whole, cut = metrics
+    for name in weights[0]:
+        torch.testing.assert_close(weights[1][name], weights[0][name], rtol=1e-5, atol=1e-7)
+    assert cut["objective/loss"] == pytest.approx(whole["objective/loss"], rel=1e-5)
+    assert (whole["update/packed_trees"], whole["update/depth_first_trees"]) == (2.0, 0.0)
+    assert (cut["update/packed_trees"], cut["update/depth_first_trees"]) == (0.0, 2.0)
+    assert whole["update/unique_tokens"] == 2 * (120 - 2 * 27)
+    assert whole["update/repeated_tokens"] == 2 * 27 * (12 - 2)
+    assert ways(cut) == "2 trees depth first"
+
+
+def test_ways_in_words() -> None:
+    assert ways({"update/packed_trees": 8.0, "update/depth_first_trees": 1.0}) == "8 trees packed, 1 tree depth first"
+    assert ways({"update/packed_trees": 0.0, "objective/loss": 1.0}) == ""

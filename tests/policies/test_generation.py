@@ -38,17 +38,12 @@ def test_prefixes_of_different_length_are_read_as_if_alone(model):
     torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_flow_through_a_prefix(model):
-    prefix = read_prefixes(model, PROMPTS).expand(torch.tensor([0, 0, 2]))
-    prefix.extend(model, torch.tensor([[5, 6], [7, 8], [9, 10]]), torch.ones(3, 2, dtype=torch.bool)).sum().backward()
-    assert all(bool(value.grad.abs().sum() > 0) for value in model.parameters())
-
-
 def test_expanding_leaves_the_prefix_as_it_was(model):
     with torch.no_grad():
         prefix = read_prefixes(model, PROMPTS)
         before = prefix.cache.layers[0].keys.clone()
-        prefix.expand(torch.tensor([2, 2])).extend(model, torch.tensor([[5], [6]]), torch.ones(2, 1, dtype=torch.bool))
+        copies = prefix.expand(torch.tensor([2, 2]))
+        model(input_ids=torch.tensor([[5], [6]]), past_key_values=copies.cache, use_cache=True)
     assert torch.equal(prefix.cache.layers[0].keys, before)
 
 

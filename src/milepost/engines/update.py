@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +14,19 @@ from milepost.engines.settings import UpdateSettings
 from milepost.errors import MilepostError
 from milepost.forest import Forest
 from milepost.part import Learner, Objective, Policy
+
+
+@runtime_checkable
+class Shares(Protocol):
+    """A learner that computes what trajectories share once, and need not hold the graph of a whole batch."""
+
+    def push(self, forest: Forest, rows: Tensor, slope: Tensor) -> None:
+        """Add to the gradients of the weights, given d loss / d `log_prob(forest, rows)`."""
+        ...
+
+    def sharing(self, forest: Forest, rows: Tensor) -> Mapping[str, float]:
+        """Numbers named `update/...`: tokens with and without repetition, and trees by the way they are trained."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +64,7 @@ class Updater:
                 "--accept-change, with a lower learning rate."
             )
         self.optimiser.step()
-        return {**metrics, "update/gradient_norm": float(norm)}
+        return {**metrics, **self._shared(forest), "update/gradient_norm": float(norm)}
 
     def _differentiate(self, forest: Forest) -> dict[str, float]:
         every = torch.arange(len(forest))
@@ -72,8 +86,31 @@ class Updater:
         found = self.objective(forest, leaf, reference)
         (slope,) = torch.autograd.grad(found.loss, leaf)
         for rows in pieces:
-            self.policy.log_prob(forest, rows).backward(slope[entries(forest, rows)])
+            self._push(forest, rows, slope[entries(forest, rows)])
         return dict(found.metrics)
+
+    def _push(self, forest: Forest, rows: Tensor, slope: Tensor) -> None:
+        if isinstance(self.policy, Shares):
+            self.policy.push(forest, rows, slope)
+        else:
+            self.policy.log_prob(forest, rows).backward(slope)
+
+    def _shared(self, forest: Forest) -> Mapping[str, float]:
+        return self.policy.sharing(forest, torch.arange(len(forest))) if isinstance(self.policy, Shares) else {}
+
+
+def ways(numbers: Mapping[str, float]) -> str:
+    """How the trees of an update were trained, in words.
+
+    Args:
+        numbers: metrics of an update.
+
+    Returns:
+        Such as "8 trees packed, 1 tree depth first"; empty where nothing is known of it.
+    """
+    named = {way: int(numbers.get(f"update/{way}_trees", 0)) for way in ("packed", "depth_first", "separate")}
+    shown = {way.replace("_", " "): count for way, count in named.items() if count}
+    return ", ".join(f"{count} {'tree' if count == 1 else 'trees'} {way}" for way, count in shown.items())
 
 
 def _frozen(policy: Policy, forest: Forest, rows: Tensor) -> Tensor:

@@ -13,19 +13,19 @@ from torch import Tensor
 from milepost import keys as key_streams
 from milepost import segments
 from milepost.columns import End, Role
-from milepost.errors import ColumnError, ResumeError
+from milepost.errors import ResumeError
 from milepost.forest import Forest, Given
 from milepost.part import Observation, Proposals
 from milepost.policies.batches import batches, path_tokens
-from milepost.policies.decoding import Decoding, chosen_log_prob
+from milepost.policies.decoding import Decoding
 from milepost.policies.generation import StopRule, Written, generate, joined, read_prefixes
 from milepost.policies.prompting import Prompting
-from milepost.ragged import Ragged, gather_index
+from milepost.policies.tree.choice import Automatic, Machine, TreeTraining, head_size
+from milepost.policies.tree.training import Trees
+from milepost.ragged import Ragged
 
 SMALLEST_NUCLEUS = 1e-6
 """Share of the probability that always lies in the likeliest token alone."""
-LOGITS_AT_ONCE = 160_000_000
-"""Logits whose graph is held in memory together; with the size of the vocabulary it limits the tokens of one pass."""
 CACHED_AT_ONCE = 400_000_000
 """Keys and values that are held in memory together while sampling; more rows are sampled in several batches."""
 
@@ -43,6 +43,10 @@ class CausalLM:
     """A `PreTrainedModel`, or a PEFT model around one; it is put in evaluation mode (no dropout)."""
     tokenizer: Any
     decoding: Decoding = field(default_factory=Decoding)
+    training: TreeTraining = field(default_factory=Automatic)
+    """How trees are trained: packed into one pass or depth first."""
+    memory_bytes: int = 4 * 2**30
+    """Memory that the graph of one pass may take. Part of what determines a run to the byte, so it is not measured."""
     version: int = 0
 
     def __post_init__(self) -> None:
@@ -87,23 +91,25 @@ class CausalLM:
         return generate(self.model, prefix, child, noise, self.decoding, self._stop)
 
     def log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
-        """Log-probability of every token of the given rows, 0 where the policy did not choose it; differentiable."""
-        if forest.token_offsets is None:
-            raise ColumnError("CausalLM.log_prob needs token columns, but the forest has none.")
-        index, offsets = gather_index(forest.token_offsets, rows)
-        chosen = forest["tokens.role"][index] == int(Role.POLICY)
-        steps = Ragged(chosen, offsets).row[chosen].unique()
-        parent, lengths = forest.parent[rows[steps]], forest.ragged("tokens.id").lengths
-        if bool((parent < 0).any()):
-            row = int(rows[steps[parent < 0]][0])
-            raise ColumnError(f"Row {row} is a root with tokens of the policy: expected a prompt to stand before them.")
-        above = segments.path_sum(lengths, forest.parent)[parent]
-        found = torch.zeros(len(index))
-        for places in batches(parent, lengths[rows[steps]], above, self.tokens_at_once):
-            share = steps[places]
-            place, _ = gather_index(offsets, share)
-            found = found.index_copy(0, place, self._steps_log_prob(forest, rows[share]).float())
-        return found.where(chosen, 0)
+        """Log-probability of every token of the given rows, 0 where the policy did not choose it; differentiable.
+
+        Every token that the rows depend on is computed once, see `tree.training.Trees`.
+        """
+        return self._trees(forest, rows).log_prob()
+
+    def push(self, forest: Forest, rows: Tensor, slope: Tensor) -> None:
+        """Add to the gradients of the weights, given d loss / d `log_prob(forest, rows)`."""
+        self._trees(forest, rows).push(slope)
+
+    def sharing(self, forest: Forest, rows: Tensor) -> Mapping[str, float]:
+        """Tokens with and without repetition, and how many trees are trained in which way."""
+        return self._trees(forest, rows).numbers()
+
+    def _trees(self, forest: Forest, rows: Tensor) -> Trees:
+        machine = dataclasses.replace(Machine.of(self.model, self.memory_bytes), room=self.tokens_at_once)
+        return Trees.of(
+            self.model, forest, rows, temperature=self.decoding.temperature, machine=machine, training=self.training
+        )
 
     def greedy(self) -> CausalLM:
         """The same weights, taking the likeliest token each time; the log-probabilities stay those of the softmax."""
@@ -114,7 +120,7 @@ class CausalLM:
     @property
     def tokens_at_once(self) -> int:
         """Tokens whose graph fits in memory together."""
-        return max(256, min(32_768, LOGITS_AT_ONCE // int(self.model.config.vocab_size)))
+        return Machine.of(self.model, self.memory_bytes).room
 
     def trainable(self) -> Mapping[str, Tensor]:
         """Parameters that receive gradients, by name."""
@@ -135,22 +141,6 @@ class CausalLM:
             value.copy_(tensors[name])
         self.version = version
 
-    # ---- log-probabilities ----
-
-    def _steps_log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
-        """One value per token of the rows: siblings share one pass over their prefix, and gradients flow through it."""
-        contexts, child = forest.parent[rows].unique(return_inverse=True)
-        prefix = read_prefixes(self.model, path_tokens(forest, contexts))
-        own = forest.ragged("tokens.id").select(rows)
-        width = int(own.lengths.max())
-        inside = torch.arange(width) < own.lengths.unsqueeze(1)
-        ids = torch.zeros(len(rows), width, dtype=torch.int64).masked_scatter(inside, own.values.long())
-        first = prefix.logits[child].unsqueeze(1)
-        if width > 1:
-            later = prefix.expand(child).extend(self.model, ids[:, :-1], inside[:, :-1])
-            first = torch.cat((first, later), 1)
-        return chosen_log_prob(first, ids, temperature=self.decoding.temperature)[inside]
-
 
 def _token_columns(ids: Ragged, role: Role, *, train: bool) -> dict[str, Given]:
     size = len(ids.values)
@@ -165,5 +155,4 @@ def _cached_per_token(model: Any) -> int:
     """Numbers that a cache holds for one token."""
     config = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * size
+    return 2 * config.num_hidden_layers * heads * head_size(config)

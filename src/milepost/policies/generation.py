@@ -34,12 +34,6 @@ class Prefix:
         cache.batch_select_indices(child)
         return Prefix(cache=cache, mask=self.mask[child], logits=self.logits[child])
 
-    def extend(self, model: Any, ids: Int[Tensor, "n t"], inside: Bool[Tensor, "n t"]) -> Float[Tensor, "n t v"]:
-        """Logits after each of the tokens `ids` that follow the prefixes; the cache grows in place."""
-        mask = torch.cat((self.mask, inside), 1)
-        position = self.mask.sum(1, keepdim=True) + torch.arange(ids.shape[1])
-        return _forward(model, ids, mask, position, self.cache, keep=0).logits
-
 
 def _forward(model: Any, ids: Tensor, mask: Tensor | None, position: Tensor, cache: Any, *, keep: int) -> Any:
     return model(

@@ -145,8 +145,12 @@ class SharedLayer:
             self.keys, self.values, self.hidden = self.keys[prefixes], self.values[prefixes], self.hidden[prefixes]
         self.seating = seating
 
-    def attend(self, query: Float[Tensor, "n h d"]) -> Float[Tensor, "n h d"]:
-        """Attention of one new token per row over its prefix and its own tokens; queries are scaled."""
+    def attention(self, query: Float[Tensor, "n h 1 d"], scale: float) -> Float[Tensor, "n 1 h d"]:
+        """Attention of one new token per row over its prefix and its own tokens."""
+        found = self._attend(query[:, :, 0].to(self.keys.dtype) * scale)
+        return found.to(query.dtype).unsqueeze(1)
+
+    def _attend(self, query: Float[Tensor, "n h d"]) -> Float[Tensor, "n h d"]:
         rows, _, size = query.shape
         prefixes, heads, _, _ = self.keys.shape
         width, seating = self.seating.width, self.seating
@@ -168,12 +172,10 @@ def _part(name: str) -> Any:
 
 
 def _attention(module: Any, query: Tensor, key: Any, value: Any, mask: Tensor | None, **settings: Any) -> Any:
-    """The attention function that transformers calls: plain keys go to its own, shared ones to `SharedLayer`."""
-    if not isinstance(key, SharedLayer):
+    """The attention function that transformers calls: plain keys go to its own, others to the layer that holds them."""
+    if isinstance(key, Tensor):
         return _part("integrations.sdpa_attention").sdpa_attention_forward(module, query, key, value, mask, **settings)
-    scale = settings.get("scaling") or query.shape[-1] ** -0.5
-    found = key.attend(query[:, :, 0].to(key.keys.dtype) * scale)
-    return found.to(query.dtype).unsqueeze(1), None
+    return key.attention(query, settings.get("scaling") or query.shape[-1] ** -0.5), None
 
 
 def install(model: Any) -> bool:
