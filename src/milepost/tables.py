@@ -191,12 +191,21 @@ def _flat(table: pa.Table, name: str) -> pa.Array:
 def _tensor(stored: pa.Array, dtype: str) -> tuple[Tensor, Tensor | None]:
     valid = None
     if stored.null_count:
-        valid = torch.from_numpy(np.array(stored.is_valid().to_numpy(zero_copy_only=False)))
+        valid = _unpacked(stored.is_valid())
         stored = pc.fill_null(stored, pa.scalar(0, pa.int8()).cast(stored.type))
-    tensor = torch.from_numpy(np.array(stored.to_numpy(zero_copy_only=False)))
+    if pa.types.is_boolean(stored.type):
+        tensor = _unpacked(stored)
+    elif pa.types.is_integer(stored.type) or pa.types.is_floating(stored.type):
+        tensor = torch.from_dlpack(stored)  # without a copy: nobody else holds what was just read
+    else:
+        raise FormatError(f"A column declared as {dtype!r} holds {stored.type}.")
     if _NAMES.get(tensor.dtype) != dtype:
         raise FormatError(f"A column declared as {dtype!r} holds {tensor.dtype}.")
     return tensor, valid
+
+
+def _unpacked(stored: pa.Array) -> Tensor:
+    return torch.from_numpy(np.array(stored.to_numpy(zero_copy_only=False)))
 
 
 def _offsets(table: pa.Table, names: list[str]) -> Tensor | None:
