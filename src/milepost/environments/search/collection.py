@@ -33,7 +33,7 @@ class Collection:
         """Deal the questions of a pool, the shapes taking turns.
 
         The held-out pool asks for facts of held-out countries. No question of the other pools passes through one, so
-        their gold documents say nothing of it.
+        none of their gold documents is about one; a list of neighbours may name it.
 
         Args:
             pool: which one; "demonstration" and "train" share the other countries, but no question.

@@ -1,0 +1,53 @@
+"""Environments by the names of tasks, and what does not fit together."""
+
+import pytest
+
+from milepost.environments import by_name
+from milepost.environments.reasoning import ReasoningGym
+from milepost.environments.search.environment import Limits, Search
+from milepost.errors import SettingError, UnknownName
+
+
+def build(*names, **options):
+    return by_name.environment(names, options, train_size=6, held_out_size=3)
+
+
+def test_names_choose():
+    assert isinstance(build("chain_sum"), ReasoningGym)
+    assert build("search") == Search(train_size=6, held_out_size=3)
+    assert build("search_3hop", "search_1hop").hops == (3, 1)
+    assert len(build("search_2hop").train()) == 6
+
+
+def test_options_reach_the_limits():
+    found = build("search_2hop", search_2hop={"turns": 3, "results": 1, "corpus": "countries"})
+    assert found.limits == Limits(turns=3, results=1)
+
+
+@pytest.mark.parametrize("environment", [build("chain_sum"), build("search")])
+def test_every_environment_says_where_actions_end_and_which_model_knows_it(environment):
+    assert all(text.startswith("</") for text in environment.stop)
+    assert environment.embedded.startswith("embedded")
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "error", "says"),
+    [
+        (("search", "chain_sum"), {}, SettingError, "mixes 'search'.*'chain_sum'"),
+        (("search",), {"search": {"turn": 3}}, UnknownName, "Did you mean 'turns'"),
+        (("search",), {"search_1hop": {}}, UnknownName, "tasks.options"),
+        (("search",), {"search": {"turns": 0}}, SettingError, "turns"),
+        (("search",), {"search": {"corpus": "atlas"}}, UnknownName, "collection"),
+        (("search", "search_1hop"), {}, SettingError, "repeats"),
+        (
+            ("search_1hop", "search_2hop"),
+            {"search_1hop": {"turns": 3}, "search_2hop": {"turns": 4}},
+            SettingError,
+            "share one setting",
+        ),
+        (("serch",), {}, UnknownName, "serch"),
+    ],
+)
+def test_what_does_not_fit_is_told(names, options, error, says):
+    with pytest.raises(error, match=says):
+        build(*names, **options).train()
