@@ -7,10 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 
+from milepost.columns import End, Origin
 from milepost.errors import ColumnError, SettingError, ShapeError
 from milepost.part import Scores
 from milepost.rewards import guard
-from milepost.rewards.combine import total, weighted_sum
+from milepost.rewards.combine import Scored, total, weighted_sum
+from milepost.rewards.text import Format
 
 
 def scored(grow, rule, **parts):
@@ -98,3 +100,26 @@ def test_bad_input_says_what_was_expected(grow, rule):
     ones = torch.ones(2, 3, dtype=torch.bool)
     with pytest.raises(ShapeError, match="expected"):
         weighted_sum(torch.zeros(2, 3), torch.zeros(3), ones, ones)
+
+
+def test_scored_asks_each_reward_where_it_applies_and_once(grow):
+    """Leaf rewards: trajectories that ended and were not pruned; nobody is asked about a row that has its verdict."""
+    forest = grow(({}, ["<answer>1</answer>", "no", "cut", "open", "put in"]))
+    ends = [
+        int(End.OPEN),
+        int(End.TERMINATED),
+        int(End.TERMINATED),
+        int(End.PRUNED),
+        int(End.OPEN),
+        int(End.TERMINATED),
+    ]
+    origin = [int(Origin.ENVIRONMENT), 0, 0, 0, 0, int(Origin.INSERTED)]
+    forest = forest.with_columns({"end": ends, "origin": origin})
+    ask = Scored(rewards=(Format(),), weights=(2.0,))
+    part = ask(forest, torch.tensor([2]))
+    assert part["cost.reward_calls"].tolist() == [0, 0, 1, 0, 0, 0]
+    whole = ask(part, torch.arange(6))
+    assert whole["cost.reward_calls"].tolist() == [0, 1, 1, 0, 0, 0]
+    assert whole["ok.total"].tolist() == [False, True, True, False, False, False]
+    assert whole["reward.total"][1:3].tolist() == [2.0, 0.0]
+    assert torch.equal(whole["ok.format"], guard.score(Format(), forest, torch.tensor([1, 2]))["ok.format"])

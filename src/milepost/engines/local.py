@@ -19,11 +19,11 @@ from milepost.engines import build, checkpoint, evaluate, folder, measure, plan,
 from milepost.engines.events import Evaluation, Event, OnEvent, Outcome
 from milepost.engines.journal import TIMES, Journal, mirrors
 from milepost.engines.settings import RunSettings
-from milepost.engines.update import Updater, optimiser_for, optimiser_state, restore_optimiser
+from milepost.engines.update import Updater, optimiser_for, optimiser_state, restore_optimiser, ways
 from milepost.errors import MilepostError, ResumeError, SettingError
 from milepost.forest import Forest
 from milepost.part import Greedy, Policy, Sampler, State, StatefulCredit
-from milepost.rewards import combine, guard
+from milepost.rewards import combine
 from milepost.sampling import dynamic
 from milepost.sampling.choice import Measured, ScoresPool
 from milepost.sampling.frontier import Draw, grow
@@ -181,7 +181,7 @@ class _Loop:
         self.journal.write(TIMES, {"step": self.step, **self.seconds})
         self.journal.mirror(numbers, self.step)
         stages = {f"seconds/{stage}": seconds for stage, seconds in self.seconds.items()}
-        self._tell("update", {**numbers, **stages, "seconds": sum(self.seconds.values())})
+        self._tell("update", {**numbers, **stages, "seconds": sum(self.seconds.values())}, ways(numbers))
 
     def _refresh(self) -> None:
         """Rollouts that the choice of tasks asks for; their cost counts."""
@@ -240,10 +240,8 @@ class _Loop:
 
     def _score(self, forest: Forest) -> Forest:
         job = self.world.job
-        leaves, every = forest.leaves(), (forest.parent >= 0).nonzero().squeeze(1)
-        for reward in job.rewards:
-            forest = guard.score(reward, forest, leaves if reward.when == "leaf" else every)
-        return combine.total(forest, [reward.name for reward in job.rewards], list(job.weights))
+        scored = combine.Scored(rewards=job.rewards, weights=job.weights)
+        return scored(forest, torch.arange(len(forest)))
 
     def _credit(self, forest: Forest) -> Forest:
         credit = self.world.job.credit

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from milepost import checks
+from milepost import checks, segments
+from milepost.columns import End, Origin
 from milepost.errors import SettingError, ShapeError
 from milepost.forest import Forest
-from milepost.rewards import failure
+from milepost.part import Reward
+from milepost.rewards import failure, guard
 
 TOTAL = "total"
 """Name of the sum."""
@@ -99,3 +102,45 @@ def _first(names: Sequence[str], weights: Sequence[float], told: Sequence[str | 
             code, _, detail = text.partition(":")
             return failure.reason(code, f"{name}: {detail.strip()}" if detail else name)
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Scores rows of a forest that may still grow: every reward where it applies, and their weighted sum.
+
+    Rewards of steps are asked about steps that a policy took, rewards of leaves about trajectories that have ended and
+    were not pruned. A row that has its verdict, be it a failure, is not asked about again: what a sampler had scored on
+    the way is not paid for twice.
+
+    Example:
+        >>> from milepost.rewards.text import Format
+        >>> ends = [int(End.OPEN), int(End.TERMINATED), int(End.PRUNED)]
+        >>> forest = Forest.of([-1, 0, 0], {"text": ["?", "<answer>7</answer>", "well, "], "end": ends})
+        >>> Scored(rewards=(Format(),), weights=(1.0,))(forest, torch.tensor([1, 2]))["reward.total"].tolist()
+        [nan, 1.0, nan]
+    """
+
+    rewards: tuple[Reward, ...]
+    weights: tuple[float, ...]
+    """One per reward."""
+
+    def __call__(self, forest: Forest, rows: Tensor) -> Forest:
+        """The forest with the columns of every reward, and the total."""
+        for reward in self.rewards:
+            forest = guard.score(reward, forest, _unjudged(reward, forest, rows))
+        return total(forest, [reward.name for reward in self.rewards], self.weights)
+
+
+def _unjudged(reward: Reward, forest: Forest, rows: Tensor) -> Tensor:
+    """Those of `rows` to which a reward applies and about which it has not said anything yet."""
+    wanted = forest.parent[rows] >= 0
+    if "origin" in forest:
+        wanted &= forest["origin"][rows] != int(Origin.INSERTED)
+    if reward.when == "leaf":
+        wanted &= segments.child_count(forest.parent)[rows] == 0
+        if "end" in forest:
+            wanted &= (forest["end"][rows] != int(End.OPEN)) & (forest["end"][rows] != int(End.PRUNED))
+    if f"ok.{reward.name}" in forest:
+        judged = forest[f"ok.{reward.name}"] | forest.valid(f"reason.{reward.name}")
+        wanted &= ~judged[rows]
+    return rows[wanted]

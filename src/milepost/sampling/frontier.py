@@ -7,6 +7,7 @@ on the batch, the order of tasks or the number of workers.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,22 @@ from milepost import keys, segments
 from milepost.columns import End, Origin
 from milepost.errors import ShapeError
 from milepost.forest import Forest, Given
-from milepost.part import Action, Environment, Observation, Policy, Proposals, Sampler, Start, State, Task, Transition
+from milepost.part import (
+    Action,
+    Environment,
+    Extension,
+    Observation,
+    Policy,
+    Proposals,
+    Sampler,
+    Start,
+    State,
+    Task,
+    Transition,
+)
 from milepost.ragged import Ragged, offsets_of
+from milepost.sampling.branching.hooks import Reviews, Screens
+from milepost.sampling.branching.inserting import insert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +73,51 @@ def grow(
     progress = sampler.init(forest, keys.fold(key, "sampler"))
     with ThreadPoolExecutor(max_workers=workers) as pool:
         while (extension := sampler.ask(forest, progress)) is not None:
-            parent, child_keys = _children(forest, extension.rows, extension.counts)
-            shares = _shares(parent, workers)
-            parents, drawn = [parent[share] for share in shares], [child_keys[share] for share in shares]
-            proposals = list(pool.map(policy.propose, [forest] * len(shares), parents, drawn))
-            fresh = _answer(_rows(proposals, child_keys, policy.version), parent, known, environment, policy)
-            rows = torch.arange(len(forest), len(forest) + len(parent))
-            forest = forest.graft(parent, fresh)
+            _check(forest, extension)
+            first = len(forest)
+            if extension.inserted is None:
+                drawn = _proposed(forest, extension, policy, pool, workers)
+                if isinstance(sampler, Screens):
+                    drawn = _screened(forest, drawn, sampler, progress)
+                fresh = _answer(drawn.fresh, drawn.parent, known, environment, policy)
+                forest = drawn.forest.graft(drawn.parent, fresh)
+            else:
+                forest = insert(forest, extension.rows, extension.inserted, policy)
+                known.extend(known[row] for row in extension.rows.tolist())
+            rows = torch.arange(first, len(forest))
+            if isinstance(sampler, Reviews):
+                forest = sampler.review(forest, rows, progress)
             progress = sampler.tell(forest, rows, progress)
     return forest
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Drawn:
+    """Steps that a policy proposed, not yet in the forest."""
+
+    forest: Forest
+    parent: Tensor
+    fresh: Forest
+
+
+def _proposed(forest: Forest, extension: Extension, policy: Policy, pool: ThreadPoolExecutor, workers: int) -> _Drawn:
+    parent, child_keys = _children(forest, extension.rows, extension.counts)
+    shares = _shares(parent, workers)
+    parents, drawn = [parent[share] for share in shares], [child_keys[share] for share in shares]
+    proposals = list(pool.map(policy.propose, [forest] * len(shares), parents, drawn))
+    return _Drawn(forest=forest, parent=parent, fresh=_rows(proposals, child_keys, policy.version))
+
+
+def _screened(forest: Forest, drawn: _Drawn, sampler: Screens, progress: State) -> _Drawn:
+    """Let the sampler look at proposals: it may write columns, and what it ends is not answered."""
+    size, fresh = len(forest), drawn.fresh
+    if "end" not in fresh:
+        fresh = fresh.with_columns({"end": [int(End.OPEN)] * len(fresh)})
+    whole = sampler.screen(forest.graft(drawn.parent, fresh), torch.arange(size, size + len(fresh)), progress)
+    loose = dataclasses.replace(whole, parent=torch.full_like(whole.parent, -1))
+    return _Drawn(
+        forest=whole.select(torch.arange(size)), parent=drawn.parent, fresh=loose.select(torch.arange(size, len(whole)))
+    )
 
 
 def _root_key(key: int, draw: Draw) -> int:
@@ -90,7 +141,8 @@ def _roots(draws: Sequence[Draw], starts: Sequence[Start], policy: Policy, key: 
     return Forest.of([-1] * size, {**columns, **seen})
 
 
-def _children(forest: Forest, rows: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+def _check(forest: Forest, extension: Extension) -> None:
+    rows, counts = extension.rows, extension.counts
     inside = len(rows) == len(counts) and bool(((rows >= 0) & (rows < len(forest)) & (counts > 0)).all())
     if len(rows) == 0 or not inside:
         raise ShapeError(
@@ -100,6 +152,9 @@ def _children(forest: Forest, rows: Tensor, counts: Tensor) -> tuple[Tensor, Ten
     ended = forest["end"][rows] != int(End.OPEN)
     if bool(ended.any()):
         raise ShapeError(f"The sampler asked to extend row {int(rows[ended][0])}, whose trajectory has ended.")
+
+
+def _children(forest: Forest, rows: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     parent = torch.repeat_interleave(rows, counts)
     before = segments.child_count(forest.parent)[rows]
     within = torch.arange(len(parent)) - torch.repeat_interleave(offsets_of(counts)[:-1], counts)
@@ -147,6 +202,7 @@ def _answer(rows: Forest, parent: Tensor, known: list[State], environment: Envir
         {
             "end": [int(answer.end) for answer in answers],
             "discount": [answer.discount for answer in answers],
+            "cost.environment_steps": [float(end == int(End.OPEN)) for end in ends],
             **_extra(answers),
         }
     )

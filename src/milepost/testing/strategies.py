@@ -14,6 +14,7 @@ from milepost import keys
 from milepost import state as states
 from milepost.forest import Forest
 from milepost.part import Sampler, Task, TaskChoice
+from milepost.sampling.branching.hooks import Reviews, Screens
 from milepost.sampling.frontier import Draw, grow
 from milepost.testing.forests import batch, difference
 from milepost.testing.parts import Check, require, run_all, settings
@@ -76,6 +77,20 @@ class _Watched:
         require((found := difference(kept, forest)) is None, f"ask changed the forest: {found}")
         require(len(forest) < _MOST_ROWS, f"it is not done after {len(forest)} rows")
         return extension
+
+    def screen(self, forest: Forest, rows: Tensor, state: Any) -> Forest:
+        return self._looked(self.sampler.screen, forest, rows, state) if isinstance(self.sampler, Screens) else forest
+
+    def review(self, forest: Forest, rows: Tensor, state: Any) -> Forest:
+        return self._looked(self.sampler.review, forest, rows, state) if isinstance(self.sampler, Reviews) else forest
+
+    def _looked(self, look: Any, forest: Forest, rows: Tensor, state: Any) -> Forest:
+        before, kept = fingerprint(state), deepcopy(forest)
+        found = look(forest, rows, state)
+        require(fingerprint(state) == before, "looking at steps changed the state it was given")
+        require((odd := difference(kept, forest)) is None, f"looking at steps changed the forest it was given: {odd}")
+        require(torch.equal(found.parent, forest.parent), "looking at steps added or removed rows")
+        return found
 
     def tell(self, forest: Forest, rows: Tensor, state: Any) -> Any:
         before = fingerprint(state)
