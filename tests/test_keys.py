@@ -160,3 +160,11 @@ def test_seed_of_keeps_the_low_31_bits(key: int, seed: int) -> None:
 @given(INT64)
 def test_seed_of_is_in_range(key: int) -> None:
     assert 0 <= keys.seed_of(key) < 2**31
+
+
+def test_a_digest_is_that_of_the_content():
+    one = {"a": 1, "b": ("x", {"c": None}), "d": "\u2028\ud800"}
+    assert keys.digest(one) == keys.digest(dict(reversed(one.items())))
+    assert len(keys.digest(one)) == 32
+    others = [{**one, "a": 1.5}, {**one, "a": "1"}, {**one, "b": ("x",)}, {**one, "e": None}, {}]
+    assert len({keys.digest(other) for other in [one, *others]}) == 6

@@ -6,8 +6,6 @@ Imports no torch at run time, so that recipes can be listed without it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
@@ -241,10 +239,9 @@ class Selector(Protocol):
     """Chooses one of several siblings to go on from: what a truncated sampler executes."""
 
     def __call__(self, forest: Forest, rows: Tensor) -> Tensor:
-        """For every parent among those of `rows`, one of its rows in `rows`, ordered by parent.
+        """For every parent of `rows` one of them, ordered by parent; none where none may be chosen.
 
-        Randomness comes from the key of the parent (`forest["key"]`), so the choice does not depend on the batch. A
-        parent none of whose candidates may be chosen, such as one whose rewards all failed, has no row in the answer.
+        Randomness comes from the key of the parent, so the choice does not depend on the batch.
         """
         ...
 
@@ -256,23 +253,15 @@ class ChatRequest:
     messages: tuple[Mapping[str, str], ...]
     """Messages with "role" and "content"."""
     prompt: str = ""
-    """Name and version of the prompt that wrote the messages, such as "query@1"; part of the identity of a request."""
+    """Name and version of the prompt that wrote the messages, such as "query@1"."""
     max_tokens: int = 256
     temperature: float = 0.0
-    """0 takes the likeliest token."""
     seed: int = 0
     """For sampling at a temperature above 0; two requests that differ in it are two draws."""
     choices: tuple[str, ...] = ()
     """Answers to compare instead of writing one: the reply carries the log-probability of each."""
     log_probs: bool = False
     """Whether the log-probabilities of the reply's tokens are wanted, where the model can say them."""
-
-    @property
-    def digest(self) -> str:
-        """Hash of everything that is asked: 32 hexadecimal digits, equal exactly for equal requests."""
-        asked = {**vars(self), "messages": [dict(message) for message in self.messages]}
-        text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
-        return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,16 +271,13 @@ class ChatReply:
     text: str = ""
     end: Literal["stop", "length", "refused", "timeout", "error", "absent"]
     """"stop" is a whole answer, "length" was cut off; "timeout" and "error" brought none, "absent" was never asked."""
-    detail: str = ""
-    """Why, where there is no answer."""
+    detail: str = ""  # why, where there is no answer
     choices: tuple[float, ...] = ()
     """Log-probability of each choice of the request, in nats; empty where the model cannot say."""
-    log_probs: tuple[float, ...] = ()
-    """Log-probability of each token of the text, in nats; empty where the model does not say."""
+    log_probs: tuple[float, ...] = ()  # of each token of the text, in nats; empty where the model does not say
     calls: int = 1
     """Requests made, repeats included."""
-    tokens: int = 0
-    """Tokens read and written, as the model counts them."""
+    tokens: int = 0  # read and written, as the model counts them
     seconds: float = 0.0
 
 

@@ -53,7 +53,7 @@ class LocalChat:
         writer = replace(self.policy, decoding=decoding)
         writer = writer if first.temperature > 0 else writer.greedy()
         asked = self._asked(requests)
-        drawn = [keys.fold(keys.root(request.seed), "reply", request.digest) for request in requests]
+        drawn = [keys.fold(keys.root(request.seed), "reply", keys.digest(vars(request))) for request in requests]
         proposals = writer.propose(asked, asked.roots(), torch.tensor(drawn))
         said = Forest.of([-1] * len(requests), proposals.columns)
         read, seconds = asked.ragged("tokens.id").lengths, (time.monotonic() - began) / len(requests)

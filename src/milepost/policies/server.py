@@ -136,7 +136,7 @@ class _Batch:
 
     def _pause(self, request: ChatRequest, attempt: int, asked_s: float) -> float:
         """Double with each attempt, between half and the whole of it, or what the server asks for."""
-        share = float(keys.uniform([keys.fold(0, "pause", request.digest, attempt)], 1)[0, 0])
+        share = float(keys.uniform([keys.fold(0, "pause", keys.digest(vars(request)), attempt)], 1)[0, 0])
         own = self.server.first_wait_s * 2**attempt * (1 + share) / 2
         return min(max(own, asked_s), LONGEST_WAIT_S)
 

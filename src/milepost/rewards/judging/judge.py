@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from milepost import checks
 from milepost.errors import SettingError
@@ -60,6 +60,8 @@ class Case:
     """Texts by name, such as "question" and "query"."""
     candidates: tuple[str, ...] = ()
     """What `rank` and `pairwise` compare; empty for `score` and `complete`."""
+    known: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What only rules may read, such as the task's record: no prompt of a model shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from milepost import keys
 from milepost.errors import FormatError, SettingError
 from milepost.part import Chat, ChatReply, ChatRequest
 
@@ -120,13 +121,14 @@ class Cached:
     def reply(self, requests: Sequence[ChatRequest]) -> Sequence[ChatReply]:
         """Look up, ask what is missing, keep what came back; see `part.Chat`."""
         known = self._replies.find(self.model, requests)
-        missing = {request.digest: request for request, found in zip(requests, known, strict=True) if found is None}
+        keyed = [(keys.digest(vars(request)), request) for request in requests]
+        missing = dict(one for one, found in zip(keyed, known, strict=True) if found is None)
         fresh = dict[str, ChatReply]()
         if missing:
             asked = list(missing.values())
             fresh = dict(zip(missing, self.chat.reply(asked), strict=True))
             self._replies.keep(self.model, asked, list(fresh.values()))
-        return [found or fresh[request.digest] for request, found in zip(requests, known, strict=True)]
+        return [found or fresh[key] for (key, _), found in zip(keyed, known, strict=True)]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -164,7 +166,7 @@ class Replay:
 def _not_recorded(replay: Replay, request: ChatRequest, missing: int, asked: int) -> SettingError:
     return SettingError(
         f"{replay.file} holds no reply of {replay.model!r} to {missing} of {asked} requests, the first one of prompt "
-        f"{request.prompt!r} ({request.digest}). Record them with `Cached`, or set missing_fails=False."
+        f"{request.prompt!r} ({keys.digest(vars(request))}). Record them with `Cached`, or set missing_fails=False."
     )
 
 
@@ -179,7 +181,7 @@ def _locked(path: Path) -> Generator[BinaryIO]:
 
 
 def _key(model: str, request: ChatRequest) -> str:
-    return f"{model}|{request.digest}"
+    return f"{model}|{keys.digest(vars(request))}"
 
 
 def _line(key: str, model: str, request: ChatRequest, reply: ChatReply) -> bytes:

@@ -6,9 +6,9 @@ judge of the final answer does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from milepost import checks
 from milepost.forest import Forest
@@ -73,10 +73,16 @@ class Step:
     """A step of a search agent with what it could know."""
 
     question: str
+    record: Mapping[str, Any]
     references: tuple[str, ...]
     past: tuple[tuple[str, str], ...]
     """Queries made before, and what each found."""
     action: Action
+
+    @property
+    def known(self) -> Mapping[str, Any]:
+        """What rules may read: the task's record, and the queries made before."""
+        return {"record": self.record, "past": tuple(query for query, _ in self.past)}
 
 
 def read_step(forest: Forest, row: int, parse: Parse) -> Step:
@@ -100,6 +106,7 @@ def read_step(forest: Forest, row: int, parse: Parse) -> Step:
     past = [(parse(texts[step] or ""), results[step] or "") for step in above]
     return Step(
         question=leaf.prompt,
+        record=leaf.record,
         references=leaf.references,
         past=tuple((action.content, result) for action, result in past if action.kind == "search"),
         action=parse(texts[row] or ""),
@@ -130,7 +137,7 @@ class Thoughts:
         if not step.action.thought:
             return -1.0
         shown = {"question": step.question, "found so far": _context(step, self.characters)}
-        return Case(rubric=THOUGHT, material={**shown, "thought": step.action.thought})
+        return Case(rubric=THOUGHT, material={**shown, "thought": step.action.thought}, known=step.known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +161,11 @@ class Queries:
         if step.action.kind != "search":
             return -1.0
         shown = {"question": step.question, "found so far": _context(step, self.characters)}
-        return Case(rubric=QUERY, material={**shown, "thought": step.action.thought, "query": step.action.content})
+        return Case(
+            rubric=QUERY,
+            material={**shown, "thought": step.action.thought, "query": step.action.content},
+            known=step.known,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +181,7 @@ class Answers:
         if step.action.kind != "answer":
             return 0.0
         shown = {"question": step.question, "references": "\n".join(step.references)}
-        return Case(rubric=ANSWER, material={**shown, "answer": step.action.content})
+        return Case(rubric=ANSWER, material={**shown, "answer": step.action.content}, known=step.known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,10 +190,17 @@ class Candidates:
 
     parse: Parse
     characters: int = 2000
+    """Of each result that a judge is shown."""
+
+    def __post_init__(self) -> None:
+        """Check the length."""
+        checks.at_least("characters", self.characters, 0)
 
     def __call__(self, forest: Forest, rows: Sequence[int]) -> Case:
         """The texts of the steps, the question and what was found."""
         steps = [read_step(forest, row, self.parse) for row in rows]
         shown = {"question": steps[0].question, "found so far": _context(steps[0], self.characters)}
         texts = forest.text("text")
-        return Case(rubric=QUERY, material=shown, candidates=tuple(texts[row] or "" for row in rows))
+        return Case(
+            rubric=QUERY, material=shown, candidates=tuple(texts[row] or "" for row in rows), known=steps[0].known
+        )
