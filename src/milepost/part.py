@@ -272,11 +272,9 @@ class ChatReply:
     end: Literal["stop", "length", "refused", "timeout", "error", "absent"]
     """"stop" is a whole answer, "length" was cut off; "timeout" and "error" brought none, "absent" was never asked."""
     detail: str = ""  # why, where there is no answer
-    choices: tuple[float, ...] = ()
-    """Log-probability of each choice of the request, in nats; empty where the model cannot say."""
+    choices: tuple[float, ...] = ()  # of each choice of the request, in nats; empty where the model cannot say
     log_probs: tuple[float, ...] = ()  # of each token of the text, in nats; empty where the model does not say
-    calls: int = 1
-    """Requests made, repeats included."""
+    calls: int = 1  # requests made, repeats included
     tokens: int = 0  # read and written, as the model counts them
     seconds: float = 0.0
 
