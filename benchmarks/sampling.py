@@ -20,7 +20,7 @@ from milepost import keys
 from milepost.errors import MissingExtra
 from milepost.policies import loading
 from milepost.policies.decoding import Decoding
-from milepost.policies.generation import StopRule, generate, read_prefixes
+from milepost.policies.generation import StopRule, Wanted, generate, read_prefixes
 from milepost.ragged import Ragged
 
 KEY = keys.root(2026)
@@ -69,7 +69,8 @@ def ours(model: Any, tokenizer: Any, prompts: torch.Tensor, case: Case) -> int:
     noise = torch.from_numpy(keys.uniform([keys.fold(KEY, row) for row in range(len(child))], case.tokens))
     with torch.no_grad():
         prefix = read_prefixes(model, Ragged.of(list(prompts), torch.int32))
-        found = generate(model, prefix, child, noise, Decoding(max_tokens=case.tokens), stop)
+        wanted = Wanted(child=child, noise=noise)
+        found = generate(model, prefix, wanted, Decoding(max_tokens=case.tokens), stop)
     return len(found.ids)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
 from milepost import keys
@@ -53,6 +54,25 @@ def small_model(kind: str = "Llama", **settings: Any) -> Any:
 def tokenizer() -> Any:
     """The character tokenizer that ships with milepost."""
     return transformers.AutoTokenizer.from_pretrained(str(EMBEDDED), local_files_only=True)
+
+
+TEMPLATE = (
+    "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture
+def chat() -> Any:
+    """A byte tokenizer with a chat template."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE({piece: number for number, piece in enumerate(alphabet)}, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens([AddedToken("<|start|>", special=True), AddedToken("<|end|>", special=True)])
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<|start|>", eos_token="<|end|>", chat_template=TEMPLATE
+    )
 
 
 @pytest.fixture

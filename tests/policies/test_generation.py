@@ -7,7 +7,7 @@ import torch
 
 from milepost import keys
 from milepost.policies.decoding import Decoding
-from milepost.policies.generation import StopRule, Written, generate, joined, read_prefixes
+from milepost.policies.generation import StopRule, Wanted, Written, generate, joined, read_prefixes
 from milepost.ragged import Ragged
 
 KEY = keys.root(9)
@@ -18,12 +18,13 @@ def noise(rows, tokens):
     return torch.from_numpy(keys.uniform([keys.fold(KEY, row) for row in rows], tokens))
 
 
-def write(model, tokenizer, child, stop=(), tokens=16, **settings):
+def write(model, tokenizer, child, stop=(), tokens=16, room=None, **settings):
     decoding = Decoding(max_tokens=tokens, stop=stop, **settings)
     rule = StopRule.of(tokenizer, stop, 100)
     with torch.no_grad():
         prefix = read_prefixes(model, PROMPTS)
-        return generate(model, prefix, torch.tensor(child), noise(range(len(child)), tokens), decoding, rule)
+        wanted = Wanted(child=torch.tensor(child), noise=noise(range(len(child)), tokens), room=room)
+        return generate(model, prefix, wanted, decoding, rule)
 
 
 def texts(tokenizer, found):
@@ -56,7 +57,7 @@ def test_a_row_writes_what_it_writes_alone(model, tokenizer):
     for row in range(6):
         with torch.no_grad():
             prefix = read_prefixes(model, PROMPTS.select(torch.tensor([row % 3])))
-            alone = generate(model, prefix, torch.tensor([0]), noise([row], 40), decoding, rule)
+            alone = generate(model, prefix, Wanted(child=torch.tensor([0]), noise=noise([row], 40)), decoding, rule)
         assert alone.ids.tolist() == ids[row].tolist()
         assert bool(alone.stopped[0]) == bool(together.stopped[row])
 
@@ -65,6 +66,18 @@ def test_answers_end_at_the_limit(model, tokenizer):
     found = write(model, tokenizer, [0, 1], tokens=3)
     assert found.offsets.tolist() == [0, 3, 6]
     assert found.stopped.tolist() == [False, False]
+
+
+def test_answers_end_where_their_room_does_and_are_the_same_until_then(model, tokenizer):
+    stop = ("a", "e", "3", "Z")
+    whole = write(model, tokenizer, [0, 1, 2, 0, 1, 2], stop=stop, tokens=40)
+    room = torch.tensor([1, 40, 3, 2, 7, 1])
+    found = write(model, tokenizer, [0, 1, 2, 0, 1, 2], stop=stop, tokens=40, room=room)
+    free, held = Ragged(whole.ids, whole.offsets), Ragged(found.ids, found.offsets)
+    for row, most in enumerate(room.tolist()):
+        assert held[row].tolist() == free[row][:most].tolist()
+        assert bool(found.stopped[row]) == (bool(whole.stopped[row]) and len(free[row]) <= most)
+    assert (held.lengths <= room).all()
 
 
 def test_one_token_answers(model, tokenizer):

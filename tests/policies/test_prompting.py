@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from milepost.part import Observation
 from milepost.policies.prompting import Prompting
-
-TEMPLATE = (
-    "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
-)
-
-
-@pytest.fixture
-def chat() -> Any:
-    """A byte tokenizer with a chat template."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    inner = Tokenizer(models.BPE({piece: number for number, piece in enumerate(alphabet)}, []))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.add_special_tokens([AddedToken("<|start|>", special=True), AddedToken("<|end|>", special=True)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, bos_token="<|start|>", eos_token="<|end|>", chat_template=TEMPLATE
-    )
 
 
 def test_plain_prompt_is_begin_text_line_end(tokenizer):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from milepost import keys
 from milepost.policies import generation, shared_prefix
 from milepost.policies.decoding import Decoding
-from milepost.policies.generation import StopRule, generate, read_prefixes
+from milepost.policies.generation import StopRule, Wanted, generate, read_prefixes
 from milepost.policies.shared_prefix import Part, Seating, attend_part, merge
 from milepost.ragged import Ragged
 from tests.policies.conftest import small_model
@@ -62,7 +62,7 @@ def written(model, tokenizer, stop=(), tokens=40):
     rule = StopRule.of(tokenizer, stop, 100)
     noise = torch.from_numpy(keys.uniform([keys.fold(KEY, "noise", row) for row in range(len(CHILD))], tokens))
     with torch.no_grad():
-        return generate(model, read_prefixes(model, PROMPTS), CHILD, noise, decoding, rule)
+        return generate(model, read_prefixes(model, PROMPTS), Wanted(child=CHILD, noise=noise), decoding, rule)
 
 
 @pytest.mark.parametrize(

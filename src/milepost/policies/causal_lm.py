@@ -18,14 +18,16 @@ from milepost.forest import Forest, Given
 from milepost.part import Observation, Proposals
 from milepost.policies.batches import batches, path_tokens
 from milepost.policies.decoding import Decoding
-from milepost.policies.generation import StopRule, Written, generate, joined, read_prefixes
+from milepost.policies.generation import StopRule, Wanted, Written, generate, joined, read_prefixes
 from milepost.policies.prompting import Prompting
 from milepost.policies.tree.choice import Automatic, Machine, TreeTraining, head_size
 from milepost.policies.tree.training import Trees
-from milepost.ragged import Ragged
+from milepost.ragged import Ragged, offsets_of
 
 SMALLEST_NUCLEUS = 1e-6
 """Share of the probability that always lies in the likeliest token alone."""
+UNLIMITED = 2**31
+"""Context of a model that states none."""
 CACHED_AT_ONCE = 400_000_000
 """Keys and values that are held in memory together while sampling; more rows are sampled in several batches."""
 
@@ -54,6 +56,7 @@ class CausalLM:
         self.model.eval()
         self._prompting = Prompting(tokenizer=self.tokenizer)
         self._stop = StopRule.of(self.tokenizer, self.decoding.stop, int(self.model.config.vocab_size))
+        self._closing = self._prompting.closing()
 
     # ---- the policy protocol ----
 
@@ -68,27 +71,48 @@ class CausalLM:
         """Answer every row once per key; a row that occurs many times is read once."""
         longest = self.decoding.max_tokens
         above = segments.path_sum(forest.ragged("tokens.id").lengths, forest.parent)[rows]
-        order = batches(rows, torch.full_like(rows, longest), above, CACHED_AT_ONCE // _cached_per_token(self.model))
-        written = [self._write(forest, rows[places], keys[places]) for places in order]
-        answers = joined(written, torch.cat(order).argsort())
+        room = (self.context - len(self._closing) - above).clamp(0, longest)
+        able, full = (room > 0).nonzero().squeeze(1), (room == 0).nonzero().squeeze(1)
+        limit = CACHED_AT_ONCE // _cached_per_token(self.model)
+        order = [able[part] for part in batches(rows[able], room[able], above[able], limit)]
+        written = [self._write(forest, rows[places], keys[places], room[places]) for places in order]
+        answers = joined([*written, Written.nothing(len(full))], torch.cat([*order, full]).argsort())
         ids = Ragged(answers.ids, answers.offsets)
         texts = self.tokenizer.batch_decode([ids[row].tolist() for row in range(len(rows))], skip_special_tokens=True)
         end = torch.where(answers.stopped, int(End.OPEN), int(End.TOKEN_LIMIT)).to(torch.int8)
         columns: dict[str, Given] = {
-            **_token_columns(ids, Role.POLICY, train=True),
-            "tokens.log_prob": Ragged(answers.log_prob, ids.offsets),
+            **self._closed(answers),
             "text": texts,
             "end": end,
-            "cost.model_calls": torch.ones(len(rows), dtype=torch.float64),
+            "cost.model_calls": (room > 0).double(),
             "cost.tokens": ids.lengths.double(),
         }
         return Proposals(parent=rows, columns=columns)
 
-    def _write(self, forest: Forest, rows: Tensor, keys: Tensor) -> Written:
+    def _write(self, forest: Forest, rows: Tensor, keys: Tensor, room: Tensor) -> Written:
         contexts, child = rows.unique(return_inverse=True)
         prefix = read_prefixes(self.model, path_tokens(forest, contexts))
         noise = torch.from_numpy(key_streams.uniform(keys.tolist(), self.decoding.max_tokens))
-        return generate(self.model, prefix, child, noise, self.decoding, self._stop)
+        wanted = Wanted(child=child, noise=noise, room=room)
+        return generate(self.model, prefix, wanted, self.decoding, self._stop)
+
+    def _closed(self, answers: Written) -> dict[str, Given]:
+        """Token columns of answers, each followed by what ends a turn in the chat format, if it did not write that."""
+        lengths = answers.offsets.diff()
+        silent = answers.stopped.clone()
+        silent[answers.stopped] = ~self._stop.special[answers.ids[answers.offsets[1:][answers.stopped] - 1].long()]
+        offsets = offsets_of(lengths + len(self._closing) * silent.long())
+        place = torch.arange(len(answers.ids)) + (offsets - answers.offsets)[:-1].repeat_interleave(lengths)
+        size, closing = int(offsets[-1]), self._closing[0] if self._closing else 0
+        role = torch.full((size,), int(Role.FORCED), dtype=torch.int8).index_fill(0, place, int(Role.POLICY))
+        return {
+            "tokens.id": Ragged(
+                torch.full((size,), closing, dtype=torch.int32).index_copy(0, place, answers.ids), offsets
+            ),
+            "tokens.role": Ragged(role, offsets),
+            "tokens.train": Ragged(role == int(Role.POLICY), offsets),
+            "tokens.log_prob": Ragged(torch.zeros(size).index_copy(0, place, answers.log_prob), offsets),
+        }
 
     def log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
         """Log-probability of every token of the given rows, 0 where the policy did not choose it; differentiable.
@@ -116,6 +140,13 @@ class CausalLM:
         return dataclasses.replace(self, decoding=dataclasses.replace(self.decoding, top_p=SMALLEST_NUCLEUS))
 
     # ---- the learner protocol ----
+
+    @property
+    def context(self) -> int:
+        """Tokens that a trajectory may have in all; one that would be longer ends with TOKEN_LIMIT."""
+        config = self.model.config
+        known = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions"))
+        return next((int(size) for size in known if size), UNLIMITED)
 
     @property
     def tokens_at_once(self) -> int:

@@ -118,6 +118,16 @@ class Written:
     offsets: Int[Tensor, " m"]
     stopped: Bool[Tensor, " n"]
 
+    @staticmethod
+    def nothing(count: int) -> Written:
+        """Rows for which there was no room for a token."""
+        return Written(
+            ids=torch.zeros(0, dtype=torch.int32),
+            log_prob=torch.zeros(0),
+            offsets=torch.zeros(count + 1, dtype=torch.int64),
+            stopped=torch.zeros(count, dtype=torch.bool),
+        )
+
 
 def joined(parts: Sequence[Written], order: Int[Tensor, " n"]) -> Written:
     """One record of what was written in several batches.
@@ -228,29 +238,42 @@ def _branches(model: Any, prefix: Prefix, child: Tensor, limit: int) -> _Branche
     return _Copied(cache=copies.cache, mask=copies.mask)
 
 
-def generate(model: Any, prefix: Prefix, child: Tensor, noise: Tensor, decoding: Decoding, stop: StopRule) -> Written:
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Continuations that are asked for."""
+
+    child: Int[Tensor, " n"]
+    """The prefix that each follows."""
+    noise: Float[Tensor, "n limit"]
+    """One uniform number per continuation and token."""
+    room: Int[Tensor, " n"] | None = None
+    """Tokens that each may have, at least 1; None: as many as there are numbers."""
+
+
+def generate(model: Any, prefix: Prefix, wanted: Wanted, decoding: Decoding, stop: StopRule) -> Written:
     """Write one continuation per child.
 
     Args:
         model: a causal language model of transformers.
         prefix: what `read_prefixes` returned.
-        child: for each continuation, the prefix it follows.
-        noise: one uniform number per continuation and token.
+        wanted: what each continuation follows, its randomness and its room.
         decoding: temperature, nucleus, limit.
         stop: ends a continuation.
 
     Returns:
         The tokens, the one that ended a continuation included.
     """
-    count, limit = noise.shape
+    count, longest = wanted.noise.shape
+    room = torch.full((count,), longest) if wanted.room is None else wanted.room
+    limit = min(longest, int(room.max()))
     page, rows = _Page.blank(count, limit), torch.arange(count)
-    branches, logits = _branches(model, prefix, child, limit), prefix.logits[child]
+    branches, logits = _branches(model, prefix, wanted.child, limit), prefix.logits[wanted.child]
     for step in range(limit):
-        token = choose(logits, noise[rows, step], temperature=decoding.temperature, top_p=decoding.top_p)
-        live = ~page.stopped[rows]
+        token = choose(logits, wanted.noise[rows, step], temperature=decoding.temperature, top_p=decoding.top_p)
+        live = ~page.stopped[rows] & (room[rows] > step)
         log_prob = chosen_log_prob(logits[live], token[live], temperature=decoding.temperature)
         page.write(rows[live], token[live], log_prob, stop)
-        going = ~page.stopped[rows]
+        going = ~page.stopped[rows] & (room[rows] > step + 1)
         if step + 1 == limit or not bool(going.any()):
             break
         if float(going.double().mean()) < COMPACT_BELOW:

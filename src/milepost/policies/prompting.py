@@ -48,6 +48,10 @@ class Prompting:
         lead = "" if start else "\n"
         return ([first] if start and first is not None else []) + self._harmless(f"{lead}{text}\n")
 
+    def closing(self) -> tuple[int, ...]:
+        """Return the token that ends a turn in the chat format: an answer that stops without it is closed by it."""
+        return () if self.tokenizer.chat_template is None else (int(self.tokenizer.eos_token_id),)
+
     def _turn(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """What follows an answer: the rest of the template after the token that ends the answer, and the messages."""
         before = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
