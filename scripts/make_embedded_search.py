@@ -147,7 +147,7 @@ def main() -> None:
     """Train and write."""
     parser = argparse.ArgumentParser(description="Make the embedded language model that searches.")
     parser.add_argument("--out", type=Path, default=SEARCH_OUT)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=320)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     model = loading.of_folder(OUT, decoding=Decoding(), dtype=torch.float32).model

@@ -1,8 +1,11 @@
 """Outcome rewards: the verdict of the task's verifier, on the answer inside the tags."""
 
+import json
+
 import pytest
 
 from milepost.environments.reasoning import ReasoningGym
+from milepost.forest import Forest
 from milepost.rewards import guard
 from milepost.rewards.outcome import Outcome, Solved
 
@@ -46,3 +49,36 @@ def test_a_record_that_cannot_be_scored_is_a_failure_and_never_a_zero(grow, answ
     marked = guard.score(Outcome(), forest)
     assert marked["ok.outcome"].tolist() == [False, False, False, True]
     assert "names no 'verifier'" in marked.text("reason.outcome")[1]
+
+
+def called(*calls, texts):
+    """One trajectory of several steps, with what the environment took each step for."""
+    columns = {
+        "text": ["?", *texts],
+        "record": [json.dumps(WORDS), *[None] * len(texts)],
+        "call": [None, *(None if call is None else json.dumps(call) for call in calls)],
+    }
+    return Forest.of([-1, *range(len(texts))], columns)
+
+
+SEARCH, MALFORMED = {"action": "search", "queries": ["x"]}, {"action": "malformed", "fault": "trailing"}
+
+
+@pytest.mark.parametrize(
+    ("calls", "texts", "score"),
+    [
+        ((SEARCH, {"action": "answer", "answer": "7"}), ("<search>x</search>", "<answer>7</answer>"), 1),
+        # the tags of the whole completion would say "unclosed": only the step that answered counts
+        ((MALFORMED, {"action": "answer", "answer": "7"}), ("<answer>8", "<answer>7</answer>"), 1),
+        # the right words in a step that was refused are no answer
+        ((MALFORMED, SEARCH), ("<answer>7</answer> I think", "<search>x</search>"), 0),
+        ((MALFORMED, None), ("<answer>7</answer> I think", "cut off"), 0),
+        (
+            (SEARCH, {"action": "answer", "answer": "8"}),
+            ("<search><answer>7</answer></search>", "<answer>8</answer>"),
+            0,
+        ),
+    ],
+)
+def test_the_answer_is_the_one_that_the_environment_took(calls, texts, score):
+    assert scored(Outcome(), called(*calls, texts=texts)) == ([score], [None])

@@ -23,12 +23,12 @@ attribute. misread: answers from another document. repeated: searches for the sa
 tag."""
 
 MISTAKES: Mapping[Mistake, float] = {
-    "early": 0.08,
-    "vague": 0.06,
-    "confused": 0.08,
-    "misread": 0.15,
-    "repeated": 0.05,
-    "malformed": 0.03,
+    "early": 0.15,
+    "vague": 0.08,
+    "confused": 0.2,
+    "misread": 0.3,
+    "repeated": 0.06,
+    "malformed": 0.04,
 }
 """Rate of each kind, per action in which it is possible."""
 
