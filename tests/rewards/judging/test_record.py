@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from milepost.errors import FormatError, SettingError
 from milepost.part import ChatReply, ChatRequest
-from milepost.rewards.judging.record import Cached, Replay, ReplyFile
+from milepost.rewards.judging.record import Cached, Replay, ReplyFile, cached
 
 
 def ask(text, **fields):
@@ -28,9 +28,9 @@ def echo(request):
 def test_asked_once(tmp_path, scripted):
     file = tmp_path / "sub" / "replies.jsonl"
     chat = scripted(echo)
-    cached = Cached(chat=chat, file=file)
+    keeper = Cached(chat=chat, file=file)
     assert not file.parent.exists(), "making it reads and writes nothing"
-    first = cached.reply([ask("a"), ask("b"), ask("a")])
+    first = keeper.reply([ask("a"), ask("b"), ask("a")])
     assert [one.text for one in first] == ["A", "B", "A"]
     assert len(chat.asked) == 2, "equal requests of one batch are asked once"
     again = Cached(chat=scripted(lambda request: pytest.fail("asked again")), file=file).reply([ask("b"), ask("a")])
@@ -51,10 +51,10 @@ def test_asked_once(tmp_path, scripted):
 )
 def test_what_makes_another_request(tmp_path, scripted, other):
     chat = scripted(echo)
-    cached = Cached(chat=chat, file=tmp_path / "replies")
-    cached.reply([ask("a")])
+    keeper = Cached(chat=chat, file=tmp_path / "replies")
+    keeper.reply([ask("a")])
     fields = {"messages": ask("a").messages, "prompt": "sound@1", **other}
-    cached.reply([ChatRequest(**fields)])
+    keeper.reply([ChatRequest(**fields)])
     assert len(chat.asked) == 2
 
 
@@ -64,19 +64,25 @@ def test_another_model_is_another_reply(tmp_path, scripted):
     assert Cached(chat=scripted(lambda _: "other", model="two"), file=file).reply([ask("a")])[0].text == "other"
 
 
+def test_no_file_keeps_nothing(tmp_path, scripted):
+    chat = scripted(echo)
+    assert cached(chat, "") is chat
+    assert cached(chat, str(tmp_path / "replies")).file == tmp_path / "replies"
+
+
 @pytest.mark.parametrize("end", ["timeout", "error", "absent"])
 def test_failures_are_asked_again(tmp_path, scripted, end):
     replies = iter([ChatReply(end=end, detail="gone"), "back"])
-    cached = Cached(chat=scripted(lambda _: next(replies)), file=tmp_path / "replies")
-    assert cached.reply([ask("a")])[0].end == end
-    assert cached.reply([ask("a")])[0].text == "back"
+    keeper = Cached(chat=scripted(lambda _: next(replies)), file=tmp_path / "replies")
+    assert keeper.reply([ask("a")])[0].end == end
+    assert keeper.reply([ask("a")])[0].text == "back"
 
 
 @pytest.mark.parametrize("end", ["length", "refused"])
 def test_what_the_model_said_is_kept_though_it_is_no_use(tmp_path, scripted, end):
-    cached = Cached(chat=scripted(lambda _: ChatReply(end=end, text="I")), file=tmp_path / "replies")
-    assert cached.reply([ask("a")]) == cached.reply([ask("a")])
-    assert len(cached.chat.asked) == 1
+    keeper = Cached(chat=scripted(lambda _: ChatReply(end=end, text="I")), file=tmp_path / "replies")
+    assert keeper.reply([ask("a")]) == keeper.reply([ask("a")])
+    assert len(keeper.chat.asked) == 1
 
 
 def test_replay(tmp_path, scripted):
@@ -136,9 +142,9 @@ def test_lines_that_are_no_replies(tmp_path, line):
 
 
 def test_threads_share_a_file(tmp_path, scripted):
-    cached = Cached(chat=scripted(echo), file=tmp_path / "replies")
+    keeper = Cached(chat=scripted(echo), file=tmp_path / "replies")
     work = [
-        threading.Thread(target=cached.reply, args=([ask(str(n % 7)) for n in range(m, m + 20)],)) for m in range(8)
+        threading.Thread(target=keeper.reply, args=([ask(str(n % 7)) for n in range(m, m + 20)],)) for m in range(8)
     ]
     for one in work:
         one.start()

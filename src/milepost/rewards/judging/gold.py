@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
+from milepost import checks
 from milepost.errors import FormatError
 from milepost.rewards.judging.judge import Case
 from milepost.rewards.judging.rules import RuleJudge
 from milepost.rewards.verifier import verify
 
-Find = Callable[[str], Sequence[str]]
-"""Ids of the documents that a query finds, best first."""
+Find = Callable[[str, str], Sequence[str]]
+"""Ids of the documents that a query finds, best first: called with the name of the corpus and the query."""
 
 _WORD = re.compile(r"\w+")
 _SMALL = re.compile(
@@ -83,14 +84,58 @@ def score_answer(record: Mapping[str, Any], answer: str) -> float:
     return 0.0 if marks > 0 or (reference and reference <= _content(answer)) else -1.0
 
 
+class Found(Protocol):
+    """A document that was found."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        ...
+
+
+class Index(Protocol):
+    """Something that is searched."""
+
+    def top(self, query: str, count: int) -> Sequence[Found]:
+        """The documents that fit a query best, best first."""
+        ...
+
+
+class Corpus(Protocol):
+    """A corpus with its index, such as `environments.search.collection.Collection`."""
+
+    @property
+    def index(self) -> Index:
+        """The index over its documents."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindIn:
+    """Searches a corpus by its name, as the environment itself does. Implements `Find`."""
+
+    corpora: Callable[[str], Corpus]
+    """Gives a corpus by name; asked when the first query is judged."""
+    results: int = 2
+    """Documents that a search shows."""
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        checks.at_least("results", self.results, 1)
+
+    def __call__(self, corpus: str, query: str) -> Sequence[str]:
+        """Ids of what the query finds; an empty query finds nothing."""
+        return [found.id for found in self.corpora(corpus).index.top(query, self.results)] if query else []
+
+
 @dataclass(frozen=True, kw_only=True)
 class GoldRules:
     """The rules for `search_steps`' rubrics: a function that makes the judge of a search environment.
 
     Example:
         >>> from milepost.rewards.judging.search_steps import QUERY
-        >>> judge = GoldRules(find=lambda query: ("d1",) if "Chad" in query else ()).judge()
-        >>> known = {"record": {"gold": ["d1"]}, "past": ()}
+        >>> judge = GoldRules(find=lambda corpus, query: ("d1",) if "Chad" in query else ()).judge()
+        >>> known = {"record": {"corpus": "facts", "gold": ["d1"]}, "past": ()}
         >>> case = Case(rubric=QUERY, material={"query": "capital of Chad"}, known=known)
         >>> judge.score([case])[0].answer
         1.0
@@ -105,10 +150,11 @@ class GoldRules:
     def query(self, case: Case) -> float:
         """See `score_query`."""
         record = cast("Mapping[str, Any]", case.known["record"])
-        if "gold" not in record:
-            raise FormatError("the record names no 'gold' documents: use a judge that asks a model")
-        seen = {found for query in cast("Sequence[str]", case.known["past"]) for found in self.find(query)}
-        return score_query(self.find(case.material["query"]), cast("Sequence[str]", record["gold"]), seen)
+        if "gold" not in record or "corpus" not in record:
+            raise FormatError("the record names no 'corpus' with 'gold' documents: use a judge that asks a model")
+        corpus = str(record["corpus"])
+        seen = {found for query in cast("Sequence[str]", case.known["past"]) for found in self.find(corpus, query)}
+        return score_query(self.find(corpus, case.material["query"]), cast("Sequence[str]", record["gold"]), seen)
 
     def thought(self, case: Case) -> float:
         """See `score_thought`; it reads nothing but what a model judge is shown."""

@@ -163,6 +163,19 @@ class Replay:
         return [one or ChatReply(end="absent", detail="it was not recorded", calls=0) for one in known]
 
 
+def cached(chat: Chat, file: str) -> Chat:
+    """Keep the replies of a chat model in a file.
+
+    Args:
+        chat: what is asked.
+        file: where its replies are kept; "" keeps none.
+
+    Returns:
+        The same model, asked only what was not asked before.
+    """
+    return Cached(chat=chat, file=Path(file)) if file else chat
+
+
 def _not_recorded(replay: Replay, request: ChatRequest, missing: int, asked: int) -> SettingError:
     return SettingError(
         f"{replay.file} holds no reply of {replay.model!r} to {missing} of {asked} requests, the first one of prompt "
