@@ -103,6 +103,10 @@ class Train:
     objective: Objective
     resample_rounds: int = 0
     """How many times groups whose rewards are all equal are replaced by newly drawn tasks (DAPO's dynamic sampling)."""
+    learned: LearnedReward | None = None
+    """A reward of steps that is trained beside the policy; it is scored after the others and not part of the total."""
+    view: View | None = None
+    """What is trained in place of what was sampled; None: just that."""
 
     def __post_init__(self) -> None:
         """Check that rewards and weights pair up, that names differ, and that no column has two writers."""
@@ -111,6 +115,7 @@ class Train:
             raise SettingError(
                 f"{len(names)} rewards were given with {len(self.weights)} weights: give one weight each."
             )
+        names += [] if self.learned is None else [self.learned.name]
         if len(set(names)) != len(names) or "total" in names:
             raise SettingError(f"Rewards are named {names}: names must differ, and 'total' is the name of their sum.")
         stray = [column for column in self.credit.writes if column not in ("advantage", "value", "return")]

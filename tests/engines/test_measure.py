@@ -55,3 +55,29 @@ def test_a_lone_row_is_counted_and_is_no_group() -> None:
 def test_answers_and_cost() -> None:
     assert measure.answers(batch()) == {"grow/truncated": pytest.approx(1 / 6), "grow/tokens_mean": pytest.approx(3.5)}
     assert measure.cost(batch()) == {"tokens": 21.0, "model_calls": 6.0}
+
+
+def test_pruned_candidates_are_no_trajectories() -> None:
+    """They are neither failed rewards nor answers, though they are leaves."""
+    ends = [int(End.OPEN), int(End.TERMINATED), int(End.PRUNED), int(End.PRUNED)]
+    columns = {
+        "end": ends,
+        "reward.total": torch.tensor([0.0, 1.0, 0.0, 0.0]),
+        "ok.total": [False, True, False, False],
+        "reason.total": [None] * 4,
+    }
+    forest = Forest.of([-1, 0, 0, 0], columns)
+    assert measure.finished(forest).tolist() == [1]
+    assert measure.rewards(forest, ("total",))["reward/total_failed"] == 0
+    assert measure.answers(forest)["grow/truncated"] == 0
+
+
+def test_failures_in_words() -> None:
+    columns = {
+        "end": [int(End.OPEN), int(End.TERMINATED), int(End.TERMINATED)],
+        "ok.total": [False, True, False],
+        "reward.total": torch.tensor([0.0, 1.0, 0.0]),
+        "reason.total": [None, None, "reward_error: gone"],
+    }
+    said = measure.failures(Forest.of([-1, 0, 0], columns), 5)
+    assert said == "50% of the rewards failed in 5 steps in a row, the last with: 'reward_error: gone'"

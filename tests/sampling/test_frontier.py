@@ -15,7 +15,7 @@ from milepost.errors import ShapeError
 from milepost.forest import Forest, Given
 from milepost.part import Action, Extension, Observation, Proposals, Start, Task, Transition
 from milepost.ragged import Ragged
-from milepost.sampling.frontier import Draw, grow
+from milepost.sampling.frontier import Draw, grow, numbered
 from milepost.sampling.independent import Independent
 
 KEY = keys.root(7)
@@ -178,3 +178,10 @@ def test_a_sampler_that_asks_for_the_impossible_is_told(sampler: Wrong, says: st
 def test_a_sampler_that_extends_an_ended_row_is_told() -> None:
     with pytest.raises(ShapeError, match="has ended"):
         grow(tasks("p"), policy=Letters(limit=True), environment=Turns(), sampler=Wrong(row=1), key=KEY)
+
+
+def test_draws_are_numbered_on() -> None:
+    p, q = (Task(id=name, record={}) for name in "pq")
+    before: dict[str, int] = {}
+    assert [(one.task.id, one.number) for one in numbered([p, q, p], before)] == [("p", 0), ("q", 0), ("p", 1)]
+    assert [one.number for one in numbered([p], before)] == [2]

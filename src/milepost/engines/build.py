@@ -10,7 +10,7 @@ from milepost import keys, recipe
 from milepost.engines.settings import RunSettings
 from milepost.environments import by_name
 from milepost.errors import SettingError, unknown_name
-from milepost.part import Environment, Learner, Policy, Task, TaskEnvironment
+from milepost.part import Environment, Greedy, Learner, Policy, Task, TaskEnvironment
 from milepost.policies import loading
 from milepost.policies.decoding import Decoding
 from milepost.recipe import Train
@@ -28,6 +28,8 @@ class World:
     policy: Learner
     reference: Policy | None
     """The policy before training, where the objective asks for one."""
+    learned: Learner | None = None
+    """A copy of the policy that becomes the job's learned reward, where it has one."""
 
 
 def world(settings: RunSettings) -> World:
@@ -53,6 +55,7 @@ def world(settings: RunSettings) -> World:
         held_out=environment.held_out(),
         policy=_policy(settings, environment),
         reference=_policy(settings, environment) if work.objective.needs_reference else None,
+        learned=_policy(settings, environment) if work.learned is not None else None,
     )
 
 
@@ -104,3 +107,20 @@ def _policy(settings: RunSettings, environment: TaskEnvironment) -> Learner:
     return loading.load(
         model, decoding=decoding, lora_rank=chosen.lora_rank, key=keys.fold(keys.root(settings.seed), "policy")
     )
+
+
+def greedy(policy: Policy) -> Policy:
+    """The policy that takes its likeliest answer.
+
+    Args:
+        policy: any policy.
+
+    Returns:
+        What its `greedy()` returns.
+
+    Raises:
+        SettingError: it has none.
+    """
+    if not isinstance(policy, Greedy):
+        raise SettingError(f"The choice of tasks scores greedy answers, and {type(policy).__name__} has no greedy().")
+    return policy.greedy()

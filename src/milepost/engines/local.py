@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,15 +18,16 @@ from milepost.credit.compare import Measured as ReportsCredit
 from milepost.engines import build, checkpoint, evaluate, folder, measure, plan, toml_file
 from milepost.engines.events import Evaluation, Event, OnEvent, Outcome
 from milepost.engines.journal import TIMES, Journal, mirrors
+from milepost.engines.learned import Beside
 from milepost.engines.settings import RunSettings
 from milepost.engines.update import Updater, optimiser_for, optimiser_state, restore_optimiser, ways
-from milepost.errors import MilepostError, ResumeError, SettingError
+from milepost.errors import MilepostError, ResumeError
 from milepost.forest import Forest
-from milepost.part import Greedy, Policy, Sampler, State, StatefulCredit
+from milepost.part import Policy, Sampler, State, StatefulCredit
 from milepost.rewards import combine
 from milepost.sampling import dynamic
 from milepost.sampling.choice import Measured, ScoresPool
-from milepost.sampling.frontier import Draw, grow
+from milepost.sampling.frontier import grow, numbered
 from milepost.sampling.independent import Independent
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class _Loop:
     on_event: OnEvent
     journal: Journal
     updater: Updater
+    beside: Beside | None
     choice_state: State
     credit_state: State
     key: int
@@ -132,6 +134,9 @@ class _Loop:
                 settings=settings.update,
                 reference=world.reference,
             ),
+            beside=None
+            if job.learned is None or world.learned is None
+            else Beside.of(job.learned, world.learned, settings.update),
             choice_state=job.choice.init(world.train, keys.fold(key, "choice")),
             credit_state=credit.init() if isinstance(credit, StatefulCredit) else None,
             key=key,
@@ -164,10 +169,15 @@ class _Loop:
         batch_key = keys.fold(self.key, "rollout", self.step)
         with self._timed("grow"):
             forest, alive = self._batch(batch_key)
+        learned: Mapping[str, float] = {}
+        if self.beside is not None:
+            with self._timed("learn"):
+                taught = self.beside(forest, batch_key)
+            forest, learned = taught.forest, taught.numbers
         with self._timed("credit"):
             forest = self._credit(forest)
-        numbers = {**measure.answers(forest), **measure.groups(forest), **measure.rewards(forest, self._reward_names())}
-        numbers |= self._audited(forest)
+        numbers = {**learned, **measure.answers(forest), **measure.groups(forest)}
+        numbers |= measure.rewards(forest, self._reward_names()) | self._audited(forest)
         numbers["choice/kept_groups"] = float(len(alive))
         if isinstance(self.world.job.choice, Measured):
             numbers |= self.world.job.choice.metrics(self.choice_state)
@@ -192,7 +202,7 @@ class _Loop:
         sampler, policy = self.world.job.sampler, self.world.policy
         if isinstance(choice, ScoresPool):
             sampler = Independent(width=choice.scoring.width)
-            policy = _greedy(policy) if choice.scoring.greedy else policy
+            policy = build.greedy(policy) if choice.scoring.greedy else policy
         with self._timed("refresh"):
             forest = self._rollout(wanted, keys.fold(self.key, "refresh", self.step), sampler, policy, {})
             self.choice_state = choice.update(self.choice_state, forest, scoring=True)
@@ -219,14 +229,8 @@ class _Loop:
     def _rollout(
         self, tasks: Tensor, key: int, sampler: Sampler, policy: Policy, drawn_before: dict[str, int]
     ) -> Forest:
-        draws: list[Draw] = []
-        for position in tasks.tolist():
-            task = self.world.train[position]
-            number = drawn_before.get(task.id, 0)
-            drawn_before[task.id] = number + 1
-            draws.append(Draw(task=task, number=number))
         forest = grow(
-            draws,
+            numbered([self.world.train[position] for position in tasks.tolist()], drawn_before),
             policy=policy,
             environment=self.world.environment,
             sampler=sampler,
@@ -260,7 +264,7 @@ class _Loop:
         return found | dict(credit.metrics(forest, self.credit_state)) if isinstance(credit, ReportsCredit) else found
 
     def _update(self, forest: Forest, alive: Tensor, numbers: dict[str, float]) -> dict[str, float]:
-        leaves = forest.leaves()
+        leaves = measure.finished(forest)
         failed = 1 - float(forest["ok.total"][leaves].double().mean())
         limit = self.settings.keep.max_invalid
         if failed > limit:
@@ -271,23 +275,19 @@ class _Loop:
                 f"{failed:.0%} of the rewards failed, more than max_invalid={limit:.0%}: step skipped",
             )
             if self.failed_in_a_row >= TOO_MANY_FAILURES_IN_A_ROW:
-                raise MilepostError(self._why_stopped(forest, failed))
+                raise MilepostError(
+                    f"{measure.failures(forest, TOO_MANY_FAILURES_IN_A_ROW)}. Mend the reward, then "
+                    f"`milepost resume {self.folder}` (with --accept-change if its file changed)."
+                )
             return {"update/skipped": 1.0}
         self.failed_in_a_row = 0
         if len(alive) == 0:
             return {"update/skipped": 1.0}
         kept = torch.isin(forest.root_of(), alive).nonzero().squeeze(1)
         batch = forest if len(kept) == len(forest) else forest.select(kept)
+        batch = batch if self.world.job.view is None else self.world.job.view(batch)
         found = self.updater(batch, keys.fold(self.key, "update", self.step))
         return {**found, "update/skipped": 0.0}
-
-    def _why_stopped(self, forest: Forest, failed: float) -> str:
-        reasons = [text for text in forest.text("reason.total") if text]
-        return (
-            f"{failed:.0%} of the rewards failed in {TOO_MANY_FAILURES_IN_A_ROW} steps in a row, the last with: "
-            f"{max(set(reasons), key=reasons.count)!r}. Mend the reward, then `milepost resume {self.folder}` (with "
-            "--accept-change if its file changed)."
-        )
 
     def _evaluate(self) -> None:
         evaluator = evaluate.Evaluator(
@@ -312,10 +312,12 @@ class _Loop:
         choice, credit = state.dump(self.choice_state), state.dump(self.credit_state)
         moments = optimiser_state(self.updater.optimiser, list(weights))
         parts = {"weights": weights, "optimiser": moments, "choice": choice.tensors, "credit": credit.tensors}
+        parts |= {} if self.beside is None else {"learned": self.beside.tensors()}
         tensors = {f"{part}/{name}": value.detach() for part, held in parts.items() for name, value in held.items()}
         record: dict[str, Any] = {
             "step": self.step,
             "version": self.world.policy.version,
+            "learned_version": 0 if self.beside is None else self.beside.updater.policy.version,
             "failed_in_a_row": self.failed_in_a_row,
             "skipped": self.skipped,
             "cost": self.cost,
@@ -339,6 +341,8 @@ class _Loop:
         restore_optimiser(self.updater.optimiser, list(self.world.policy.trainable()), part("optimiser/"))
         self.choice_state = state.load(type(self.choice_state), state.Dumped(part("choice/"), record["choice"]))
         self.credit_state = state.load(type(self.credit_state), state.Dumped(part("credit/"), record["credit"]))
+        if self.beside is not None:
+            self.beside.restore(part("learned/"), int(record["learned_version"]))
         self.step = int(record["step"])
         self.failed_in_a_row = int(record["failed_in_a_row"])
         self.skipped = int(record["skipped"])
@@ -388,9 +392,3 @@ class _Loop:
         started = time.perf_counter()
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
-
-
-def _greedy(policy: Policy) -> Policy:
-    if not isinstance(policy, Greedy):
-        raise SettingError(f"The choice of tasks scores greedy answers, and {type(policy).__name__} has no greedy().")
-    return policy.greedy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from milepost import segments
 from milepost.columns import End
@@ -10,6 +11,19 @@ from milepost.forest import Forest
 
 COST = ("tokens", "model_calls", "reward_calls", "environment_steps")
 """Units of cost that a forest's rows carry."""
+
+
+def finished(forest: Forest) -> Tensor:
+    """Leaves of trajectories that came to an end of their own: candidates that a sampler pruned are none.
+
+    Args:
+        forest: a batch.
+
+    Returns:
+        Rising row numbers.
+    """
+    leaves = forest.leaves()
+    return leaves[forest["end"][leaves] != int(End.PRUNED)] if "end" in forest else leaves
 
 
 def rewards(forest: Forest, names: tuple[str, ...]) -> dict[str, float]:
@@ -23,7 +37,7 @@ def rewards(forest: Forest, names: tuple[str, ...]) -> dict[str, float]:
         `reward/<name>_mean`, `reward/<name>_std` (population; both absent when nothing counts) and
         `reward/<name>_failed` (share of leaves without a reward).
     """
-    leaves = forest.leaves()
+    leaves = finished(forest)
     found: dict[str, float] = {}
     for name in names:
         ok = forest[f"ok.{name}"][leaves]
@@ -70,7 +84,7 @@ def answers(forest: Forest) -> dict[str, float]:
         `grow/tokens_mean` (policy tokens of a step, where there are tokens) and `grow/truncated` (share of leaves
         that a limit ended).
     """
-    leaves = forest.leaves()
+    leaves = finished(forest)
     end = forest["end"][leaves]
     limits = torch.tensor([End.TURN_LIMIT, End.TOKEN_LIMIT, End.BUDGET, End.TIME_LIMIT], dtype=end.dtype)
     found = {"grow/truncated": float(torch.isin(end, limits).double().mean())}
@@ -94,3 +108,19 @@ def cost(forest: Forest) -> dict[str, float]:
         if name in forest:
             found[unit] = float(forest[name].where(forest.valid(name), 0).sum())
     return found
+
+
+def failures(forest: Forest, steps: int) -> str:
+    """Why rewards failed, in words.
+
+    Args:
+        forest: the last scored batch; at least one leaf has no total.
+        steps: how many steps in a row were so.
+
+    Returns:
+        The share of the leaves, the steps, and the most frequent reason.
+    """
+    failed = 1 - float(forest["ok.total"][finished(forest)].double().mean())
+    reasons = [text for text in forest.text("reason.total") if text]
+    most = max(set(reasons), key=reasons.count)
+    return f"{failed:.0%} of the rewards failed in {steps} steps in a row, the last with: {most!r}"

@@ -47,6 +47,24 @@ class Draw:
     number: int = 0
 
 
+def numbered(tasks: Sequence[Task], drawn_before: dict[str, int]) -> list[Draw]:
+    """Number the draws of tasks.
+
+    Args:
+        tasks: what to roll out.
+        drawn_before: draws so far by task id; it is counted on.
+
+    Returns:
+        One draw per task, in order.
+    """
+    draws: list[Draw] = []
+    for task in tasks:
+        number = drawn_before.get(task.id, 0)
+        drawn_before[task.id] = number + 1
+        draws.append(Draw(task=task, number=number))
+    return draws
+
+
 def grow(
     draws: Sequence[Draw], *, policy: Policy, environment: Environment, sampler: Sampler, key: int, workers: int = 1
 ) -> Forest:
