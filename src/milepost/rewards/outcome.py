@@ -26,7 +26,8 @@ def final_answer(leaf: Leaf) -> str | None:
     """
     if leaf.call is None:
         return parse_answer(leaf.completion).answer
-    return str(leaf.call["answer"]) if leaf.call.get("action") == "answer" else None
+    answer = leaf.call.get("answer")
+    return None if answer is None else str(answer)
 
 
 def outcome(leaf: Leaf) -> float:

@@ -11,7 +11,8 @@ from typing import Any
 
 from milepost import checks
 from milepost.columns import End
-from milepost.environments.search.action import STOP, ParsedAction, parse_action, split_queries
+from milepost.environments.action import ParsedAction
+from milepost.environments.search.action import STOP, parse_action, split_queries
 from milepost.environments.search.collection import Collection, Pool, collection
 from milepost.environments.search.index import Document
 from milepost.environments.search.questions import Question
