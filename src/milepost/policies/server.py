@@ -89,7 +89,7 @@ class Server:
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
-                openai = optional.load("openai", extra="agents", purpose="A model behind a server")
+                openai = optional.load("openai", extra="judge", purpose="A model behind a server")
                 key = os.environ.get(self.key_variable, "") or "none"
                 self._client = openai.OpenAI(base_url=self.base_url, api_key=key, timeout=self.timeout_s, max_retries=0)
             return self._client
@@ -141,7 +141,7 @@ class _Batch:
         return min(max(own, asked_s), LONGEST_WAIT_S)
 
     def _attempt(self, request: ChatRequest) -> ChatReply | _Trouble:
-        openai = optional.load("openai", extra="agents", purpose="A model behind a server")
+        openai = optional.load("openai", extra="judge", purpose="A model behind a server")
         try:
             return _read(self.client.chat.completions.create(**self._arguments(request)), request)
         except openai.APITimeoutError:
