@@ -129,6 +129,13 @@ class CausalLM:
         """Tokens with and without repetition, and how many trees are trained in which way."""
         return self._trees(forest, rows).numbers()
 
+    def directions(self, forest: Forest, rows: Tensor) -> Tensor:
+        """Sum of the gradient directions of the tokens that the policy chose in each row, see `Trees.directions`."""
+        asked = self._trees(forest, rows)
+        token_row = forest.ragged("tokens.id").select(rows).row[asked.layout.targets.place]
+        found = asked.directions()
+        return found.new_zeros(len(rows), found.shape[1]).index_add(0, token_row, found)
+
     def _trees(self, forest: Forest, rows: Tensor) -> Trees:
         machine = dataclasses.replace(Machine.of(self.model, self.memory_bytes), room=self.tokens_at_once)
         return Trees.of(

@@ -25,6 +25,16 @@ Cache: TypeAlias = "tuple[tuple[Tensor, Tensor], ...]"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Logits:
+    """Scores of the vocabulary behind some targets: target i is read at `logits[which[i]]`."""
+
+    target: Int[Tensor, " k"]
+    logits: Float[Tensor, "u v"]
+    """Divided by the temperature, in float32 or wider."""
+    which: Int[Tensor, " k"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Ran:
     """What one pass over a block gave."""
 
@@ -55,14 +65,30 @@ class Passes:
 
     def run(self, strands: Int[Tensor, " s"], past: Cache) -> Ran:
         """One pass over rising strands, behind the keys and values of the path above them."""
-        layout, start, stop = self.layout, self.layout.strands.start, self.layout.strands.stop
-        index, _ = gather_index(torch.cat((start, stop[-1:])), strands)
-        first, last, below = (torch.searchsorted(index, at[strands]) for at in (start, stop, layout.strands.end))
-        block = Block.of(first, last, below)
+        count = int(self.model.config.num_hidden_layers)
+        index, block = self._block(strands)
+        layers = [TreeLayer(block, past[number] if past else ()) for number in range(count)]
+        read = self._logits(index, layers)
+        log_prob = read.logits[read.which, self.layout.targets.token[read.target]]
+        log_prob = log_prob - read.logits.logsumexp(-1)[read.which]
+        return Ran(target=read.target, log_prob=log_prob, cache=tuple((one.keys, one.values) for one in layers))
+
+    def logits(self, strands: Int[Tensor, " s"]) -> Logits:
+        """What one pass over whole trees says of all their targets."""
+        index, block = self._block(strands)
+        return self._logits(index, [TreeLayer(block, ()) for _ in range(int(self.model.config.num_hidden_layers))])
+
+    def _block(self, strands: Tensor) -> tuple[Tensor, Block]:
+        """Places of the strands' tokens in the layout, and the attention among them."""
+        held = self.layout.strands
+        index, _ = gather_index(torch.cat((held.start, held.stop[-1:])), strands)
+        first, last, below = (torch.searchsorted(index, at[strands]) for at in (held.start, held.stop, held.end))
+        return index, Block.of(first, last, below)
+
+    def _logits(self, index: Tensor, layers: list[TreeLayer]) -> Logits:
+        layout = self.layout
         target = torch.isin(layout.targets.after, index).nonzero().squeeze(1)
         read, which = torch.searchsorted(index, layout.targets.after[target]).unique(return_inverse=True)
-        count = int(self.model.config.num_hidden_layers)
-        layers = [TreeLayer(block, past[number] if past else ()) for number in range(count)]
         out = self.model(
             input_ids=layout.id[index].unsqueeze(0),
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool),  # of four dimensions: taken as it is, and not used
@@ -71,9 +97,8 @@ class Passes:
             use_cache=True,
             logits_to_keep=read,
         )
-        scaled = out.logits[0].to(torch.promote_types(out.logits.dtype, torch.float32)) / self.temperature
-        log_prob = scaled[which, layout.targets.token[target]] - scaled.logsumexp(-1)[which]
-        return Ran(target=target, log_prob=log_prob, cache=tuple((one.keys, one.values) for one in layers))
+        wide = out.logits[0].to(torch.promote_types(out.logits.dtype, torch.float32))
+        return Logits(target=target, logits=wide / self.temperature, which=which)
 
     def depth_first(self, siblings: Int[Tensor, " s"], slope: Tensor | None = None) -> Float[Tensor, " k"]:
         """Log-probability of every target in the given strands and below them; with a slope, also the gradients.

@@ -9,12 +9,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from milepost import segments
-from milepost.policies.decoding import chosen_log_prob
 from milepost.policies.tree.layout import Layout
+from milepost.policies.tree.passes import Logits
 
 
-def separate(model: Any, layout: Layout, strands: Int[Tensor, " s"], temperature: float) -> tuple[Tensor, Tensor]:
-    """Log-probabilities by one padded line per leaf, tokens that paths share computed once for each.
+def separate(model: Any, layout: Layout, strands: Int[Tensor, " s"], temperature: float) -> Logits:
+    """Scores of the vocabulary by one padded line per leaf, tokens that paths share computed once for each.
 
     Args:
         model: any causal language model of transformers.
@@ -23,7 +23,7 @@ def separate(model: Any, layout: Layout, strands: Int[Tensor, " s"], temperature
         temperature: divides the logits.
 
     Returns:
-        Numbers of the targets, and their log-probabilities with their graph.
+        One line of scores per target, with its graph.
     """
     held = layout.strands
     leaf = strands[segments.child_count(held.parent)[strands] == 0]
@@ -42,4 +42,5 @@ def separate(model: Any, layout: Layout, strands: Int[Tensor, " s"], temperature
     read, which = layout.position[after].unique(return_inverse=True)
     ids = layout.id[lines.clamp(min=0)]  # what stands in the padding behind a line is seen by padding only
     logits = model(input_ids=ids, use_cache=False, logits_to_keep=read).logits[where[after], which]
-    return target, chosen_log_prob(logits, layout.targets.token[target], temperature=temperature)
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return Logits(target=target, logits=wide / temperature, which=torch.arange(len(target)))

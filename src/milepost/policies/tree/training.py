@@ -11,6 +11,7 @@ from torch import Tensor
 
 from milepost.forest import Forest
 from milepost.policies import shared_prefix
+from milepost.policies.decoding import chosen_log_prob
 from milepost.policies.tree.choice import Machine, TreeTraining, shape_of
 from milepost.policies.tree.layout import Layout, lay_out
 from milepost.policies.tree.passes import Passes
@@ -119,10 +120,30 @@ class Trees:
 
     def _one(self, passes: Passes, work: Work) -> tuple[Tensor, Tensor]:
         """Targets of some trees, and their log-probabilities with their graph."""
-        if not self.shared:
-            return separate(self.model, self.layout, work.strands, self.temperature)
-        ran = passes.run(work.strands, ())
-        return ran.target, ran.log_prob
+        if self.shared:
+            ran = passes.run(work.strands, ())
+            return ran.target, ran.log_prob
+        read = separate(self.model, self.layout, work.strands, self.temperature)
+        return read.target, chosen_log_prob(read.logits, self.layout.targets.token[read.target], temperature=1.0)
+
+    @torch.no_grad()
+    def directions(self) -> Float[Tensor, "n d"]:
+        """Gradient direction of every target: what its log-probability asks of the last hidden state.
+
+            phi = W[token] - sum_v p_v W[v] = T d log p(token) / d h,   logits = W h + b,  p = softmax(logits / T)
+
+        Source: G2RL, arXiv:2512.15687. Needs a model whose logits are linear in the last hidden state.
+        """
+        weight = self.model.get_output_embeddings().weight.float()
+        found = torch.zeros(len(self.layout.targets.token), weight.shape[1])
+        for work in self.work:
+            if self.shared:
+                read = self._passes().logits(work.strands)
+            else:
+                read = separate(self.model, self.layout, work.strands, self.temperature)
+            mean = read.logits.softmax(-1).float() @ weight
+            found[read.target] = weight[self.layout.targets.token[read.target]] - mean[read.which]
+        return found
 
 
 class _Recomputed(torch.autograd.Function):
