@@ -3,7 +3,7 @@
 It begins with the weights of `src/milepost/policies/embedded/` and learns from demonstrations over invented countries
 and over the demonstration pool of the real ones, the last of them with planted mistakes, so that reinforcement learning
 has something to mend. It writes `src/milepost/policies/embedded_search/` (tokenizer, configuration, weights in
-bfloat16, 1.3 MB). One thread and one key, so the same machine and versions give the same bytes; it takes about 12
+bfloat16, 1.3 MB). One thread and one key, so the same machine and versions give the same bytes; it takes about 8
 minutes of one processor core and no network.
 
     python scripts/make_embedded_search.py [--out FOLDER] [--steps N]

@@ -5,6 +5,7 @@ import pytest
 from milepost.environments import by_name
 from milepost.environments.reasoning import ReasoningGym
 from milepost.environments.search.environment import Limits, Search
+from milepost.environments.textworld import TextWorld
 from milepost.errors import SettingError, UnknownName
 
 
@@ -19,12 +20,17 @@ def test_names_choose():
     assert len(build("search_2hop").train()) == 6
 
 
+def test_games_have_their_options():
+    found = build("textworld", textworld={"rooms": 2, "turns": 4})
+    assert found == TextWorld(rooms=2, turns=4, train_size=6, held_out_size=3)
+
+
 def test_options_reach_the_limits():
     found = build("search_2hop", search_2hop={"turns": 3, "results": 1, "corpus": "countries"})
     assert found.limits == Limits(turns=3, results=1)
 
 
-@pytest.mark.parametrize("environment", [build("chain_sum"), build("search")])
+@pytest.mark.parametrize("environment", [build("chain_sum"), build("search"), build("textworld")])
 def test_every_environment_says_where_actions_end_and_which_model_knows_it(environment):
     assert all(text.startswith("</") for text in environment.stop)
     assert environment.embedded.startswith("embedded")
@@ -34,6 +40,8 @@ def test_every_environment_says_where_actions_end_and_which_model_knows_it(envir
     ("names", "options", "error", "says"),
     [
         (("search", "chain_sum"), {}, SettingError, "mixes 'search'.*'chain_sum'"),
+        (("chain_sum", "textworld"), {}, SettingError, "mixes 'chain_sum' .reasoning-gym. with 'textworld'"),
+        (("textworld",), {"textworld": {"room": 3}}, UnknownName, "Did you mean 'rooms'"),
         (("search",), {"search": {"turn": 3}}, UnknownName, "Did you mean 'turns'"),
         (("search",), {"search_1hop": {}}, UnknownName, "tasks.options"),
         (("search",), {"search": {"turns": 0}}, SettingError, "turns"),

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from milepost.environments.reasoning import ReasoningGym
 from milepost.environments.search.environment import Limits, Search
+from milepost.environments.textworld import TextWorld
 from milepost.errors import SettingError, unknown_name
 from milepost.part import TaskEnvironment
 
@@ -18,6 +19,8 @@ SEARCH: Mapping[str, tuple[int, ...]] = {
 }
 """Task names of the search environment, and the hops of their questions."""
 
+TEXTWORLD = "textworld"
+TEXTWORLD_OPTIONS = ("rooms", "objects", "quest", "turns")
 SEARCH_OPTIONS = ("corpus", "turns", "results", "queries", "characters", "document")
 
 
@@ -27,8 +30,9 @@ def environment(
     """Build the environment that offers the named tasks.
 
     Args:
-        names: "search" or kinds of it such as "search_2hop"; all other names are generators of reasoning-gym.
-        options: name to settings of its own. For search: "corpus", and the fields of `search.environment.Limits`.
+        names: "search" or kinds of it such as "search_2hop", or "textworld"; all others are of reasoning-gym.
+        options: name to settings of its own. For search: "corpus", and the fields of `search.environment.Limits`; for
+            textworld: "rooms", "objects", "quest", "turns".
         train_size: tasks in the training pool.
         held_out_size: tasks in the held-out pool.
 
@@ -43,16 +47,32 @@ def environment(
     for name in options:
         if name not in names:
             raise unknown_name("task in tasks.options", name, names)
+    _check_one_kind(names)
+    if TEXTWORLD in names:
+        chosen = dict(options.get(TEXTWORLD, {}))
+        _check_known(TEXTWORLD, chosen, TEXTWORLD_OPTIONS)
+        return TextWorld(**chosen, train_size=train_size, held_out_size=held_out_size)
     searching = [name for name in names if name in SEARCH]
     if not searching:
         return ReasoningGym(names=tuple(names), options=options, train_size=train_size, held_out_size=held_out_size)
-    if len(searching) < len(names):
-        other = next(name for name in names if name not in SEARCH)
-        raise SettingError(
-            f"tasks.names mixes {searching[0]!r}, which is searched for, with {other!r}, which is not: a run has one "
-            "environment. Name tasks of one kind."
-        )
     return _search(searching, options, train_size, held_out_size)
+
+
+def _check_one_kind(names: Sequence[str]) -> None:
+    kinds = {name: "search" if name in SEARCH else name if name == TEXTWORLD else "reasoning-gym" for name in names}
+    if len(set(kinds.values())) > 1:
+        first, *rest = names
+        other = next(name for name in rest if kinds[name] != kinds[first])
+        raise SettingError(
+            f"tasks.names mixes {first!r} ({kinds[first]}) with {other!r} ({kinds[other]}): a run has one environment. "
+            "Name tasks of one kind."
+        )
+
+
+def _check_known(name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of task {name!r}", option, known)
 
 
 def _search(
@@ -60,9 +80,8 @@ def _search(
 ) -> Search:
     chosen: dict[str, Any] = {}
     for name in names:
+        _check_known(name, options.get(name, {}), SEARCH_OPTIONS)
         for option, value in options.get(name, {}).items():
-            if option not in SEARCH_OPTIONS:
-                raise unknown_name(f"option of task {name!r}", option, SEARCH_OPTIONS)
             if chosen.setdefault(option, value) != value:
                 raise SettingError(f"{option} is {chosen[option]!r} and {value!r}: the named tasks share one setting.")
     corpus = cast("str", chosen.pop("corpus", "countries"))
