@@ -70,6 +70,38 @@ def fixed_length(count: Int[Tensor, " n"], trajectories: Ragged, *, length: int)
     return held(count, trajectories) / (max(len(trajectories), 1) * length)
 
 
+def step_mean(count: Int[Tensor, " n"], trajectories: Ragged) -> Float[Tensor, " n"]:
+    """Weight of a unit when all trees weigh the same, in a tree all groups of siblings, in a group all steps.
+
+        w_i = 1 / (Q G_q K_g T_i),   T_i units of row i,  K_g trained siblings of i,  G_q groups of its tree,  Q trees
+
+    Args:
+        count: trained units of each row.
+        trajectories: rows of each trajectory that counts.
+
+    Returns:
+        float64, one weight per row; 0 where a row has no unit or lies on no trajectory that counts. The units' weights
+        sum to 1.
+
+    Source: SLATE, the objective of truncated step-level sampling: a mean over questions of a mean over steps of the
+    mean over candidates of the mean over their own tokens.   Limits: trees that branch at the root only give
+    `sequence_mean` where they have equally many answers.
+    """
+    size, rows, offsets = len(count), trajectories.values, trajectories.offsets
+    below = torch.ones(len(rows), dtype=torch.bool).index_fill(0, offsets[:-1], False).nonzero().squeeze(1)
+    above = torch.full((size,), size, dtype=torch.int64).index_copy(0, rows[below], rows[below - 1])
+    root = torch.full((size,), size, dtype=torch.int64).index_copy(0, rows, rows[offsets[:-1]][trajectories.row])
+    mine = (count > 0) & (root < size)
+    siblings = torch.bincount(above[mine], minlength=size + 1)
+    begun = torch.zeros(size + 1, dtype=torch.int64)
+    begun[above[mine]] = 1
+    tree = torch.zeros(size + 1, dtype=torch.int64).index_copy(0, above[mine], root[mine])
+    groups = torch.zeros(size + 1, dtype=torch.int64).index_add(0, tree[begun > 0], begun[begun > 0])
+    trees = int((groups > 0).sum())
+    whole = (groups[root] * siblings[above] * count).double() * max(trees, 1)
+    return torch.where(mine, 1 / whole.clamp(min=1), 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TokenMean:
     """Every token weighs the same, so that a long answer weighs more than a short one.
@@ -126,3 +158,23 @@ class FixedLength:
     def __call__(self, count: Int[Tensor, " n"], trajectories: Ragged) -> Float[Tensor, " n"]:
         """One weight per row."""
         return fixed_length(count, trajectories, length=self.length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepMean:
+    """Every tree weighs the same, in it every group of siblings, in that every step, whatever its length.
+
+    For samplers that compare candidates at every step: one counts once, however many trajectories go on from it.
+
+    Source: SLATE, the objective of truncated step-level sampling.
+
+    Example:
+        >>> from milepost.ragged import Ragged
+        >>> paths = Ragged.of([[0, 1], [0, 2, 3], [0, 2, 4]], torch.int64)
+        >>> StepMean()(torch.tensor([0, 1, 2, 1, 1]), paths).tolist()
+        [0.0, 0.25, 0.125, 0.25, 0.25]
+    """
+
+    def __call__(self, count: Int[Tensor, " n"], trajectories: Ragged) -> Float[Tensor, " n"]:
+        """One weight per row."""
+        return step_mean(count, trajectories)

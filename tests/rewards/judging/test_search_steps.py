@@ -7,9 +7,11 @@ import pytest
 from milepost.environments.search.action import parse_action
 from milepost.errors import FormatError, SettingError
 from milepost.forest import Forest
+from milepost.rewards import guard
 from milepost.rewards.judging import prompts
 from milepost.rewards.judging.judge import Case
-from milepost.rewards.judging.search_steps import Answers, Candidates, Queries, Thoughts, read_step
+from milepost.rewards.judging.rules import RuleJudge
+from milepost.rewards.judging.search_steps import Answers, Candidates, Queries, Thoughts, judged_steps, read_step
 
 RECORD = {"prompt": "What is the capital of Chad?", "answer": "Ndjamena-the-secret", "gold": ["d1"], "plan": ["x"]}
 
@@ -78,3 +80,12 @@ def test_lengths_are_checked():
     for view in (Queries, Thoughts, Candidates):
         with pytest.raises(SettingError):
             view(parse=parse_action, characters=-1)
+
+
+def test_the_three_rewards():
+    judge = RuleJudge(rules=dict.fromkeys(("thought", "query", "answer"), lambda case: 1.0))
+    forest = tree()
+    for reward in judged_steps(judge, parse_action):
+        forest = guard.score(reward, forest)
+    table = [forest[f"reward.{name}"][1:5].tolist() for name in ("thought", "query", "answer")]
+    assert table == [[1.0, 1.0, -1.0, -1.0], [1.0, 0.0, 1.0, -1.0], [0.0, 1.0, 0.0, 0.0]]

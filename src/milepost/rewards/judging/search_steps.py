@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, Protocol, cast
 
 from milepost import checks
 from milepost.forest import Forest
-from milepost.rewards.judging.judge import Case, Rubric
+from milepost.rewards.judging.judge import Case, Judge, Rubric
+from milepost.rewards.judging.reward import Judged
 from milepost.rewards.leaf import read_leaf
 
 THOUGHT = Rubric(
@@ -125,7 +126,7 @@ class Thoughts:
     parse: Parse
     characters: int = 2000
     """Of each result that a judge is shown."""
-    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    range = (-1.0, 1.0)
 
     def __post_init__(self) -> None:
         """Check the length."""
@@ -147,7 +148,7 @@ class Queries:
     parse: Parse
     characters: int = 2000
     """Of each result that a judge is shown."""
-    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    range = (-1.0, 1.0)
 
     def __post_init__(self) -> None:
         """Check the length."""
@@ -173,7 +174,7 @@ class Answers:
     """Shows final answers with the references. A step that does not answer is worth 0."""
 
     parse: Parse
-    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    range = (-1.0, 1.0)
 
     def __call__(self, forest: Forest, row: int) -> Case | float:
         """The answer, the question and the references."""
@@ -204,3 +205,24 @@ class Candidates:
         return Case(
             rubric=QUERY, material=shown, candidates=tuple(texts[row] or "" for row in rows), known=steps[0].known
         )
+
+
+def judged_steps(judge: Judge, parse: Parse) -> tuple[Judged, Judged, Judged]:
+    """The three judged rewards of a search step.
+
+        thought always;   query where it searches, 0 where it answers;   answer where it answers, 0 where it does not
+
+    Args:
+        judge: gives the verdicts.
+        parse: reads the text of one step.
+
+    Returns:
+        Rewards named "thought", "query" and "answer", each in [-1, 1].
+
+    Source: SLATE, the step reward.
+    """
+    return (
+        Judged(judge=judge, view=Thoughts(parse=parse), name="thought"),
+        Judged(judge=judge, view=Queries(parse=parse), name="query"),
+        Judged(judge=judge, view=Answers(parse=parse), name="answer"),
+    )
