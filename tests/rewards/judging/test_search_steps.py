@@ -88,4 +88,4 @@ def test_the_three_rewards():
     for reward in judged_steps(judge, parse_action):
         forest = guard.score(reward, forest)
     table = [forest[f"reward.{name}"][1:5].tolist() for name in ("thought", "query", "answer")]
-    assert table == [[1.0, 1.0, -1.0, -1.0], [1.0, 0.0, 1.0, -1.0], [0.0, 1.0, 0.0, 0.0]]
+    assert table == [[1.0, 1.0, -1.0, 1.0], [1.0, 0.0, 1.0, -1.0], [0.0, 1.0, 0.0, 0.0]]

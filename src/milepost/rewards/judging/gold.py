@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from milepost import checks
 from milepost.errors import FormatError
@@ -84,38 +84,12 @@ def score_answer(record: Mapping[str, Any], answer: str) -> float:
     return 0.0 if marks > 0 or (reference and reference <= _content(answer)) else -1.0
 
 
-class Found(Protocol):
-    """A document that was found."""
-
-    @property
-    def id(self) -> str:
-        """Its name."""
-        ...
-
-
-class Index(Protocol):
-    """Something that is searched."""
-
-    def top(self, query: str, count: int) -> Sequence[Found]:
-        """The documents that fit a query best, best first."""
-        ...
-
-
-class Corpus(Protocol):
-    """A corpus with its index, such as `environments.search.collection.Collection`."""
-
-    @property
-    def index(self) -> Index:
-        """The index over its documents."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class FindIn:
     """Searches a corpus by its name, as the environment itself does. Implements `Find`."""
 
-    corpora: Callable[[str], Corpus]
-    """Gives a corpus by name; asked when the first query is judged."""
+    corpora: Callable[[str], Any]
+    """Gives a corpus by name, such as `environments.search.collection.collection`; asked when a query is judged."""
     results: int = 2
     """Documents that a search shows."""
 
@@ -125,7 +99,7 @@ class FindIn:
 
     def __call__(self, corpus: str, query: str) -> Sequence[str]:
         """Ids of what the query finds; an empty query finds nothing."""
-        return [found.id for found in self.corpora(corpus).index.top(query, self.results)] if query else []
+        return [str(found.id) for found in self.corpora(corpus).index.top(query, self.results)] if query else []
 
 
 @dataclass(frozen=True, kw_only=True)
