@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from milepost import backup, segments
@@ -41,7 +42,19 @@ def trajectories(forest: Forest, name: str = "total") -> Compared:
     return Compared(row=leaf, value=torch.where(ok, value, 0), group=forest.root_of()[leaf], groups=len(forest), ok=ok)
 
 
-def _mean_below(forest: Forest, compared: Compared, credit: Tensor) -> Forest:
+def mean_below(forest: Forest, compared: Compared, credit: Float[Tensor, " n"]) -> Forest:
+    """Write the credit of leaves as `advantage` of every step above them: a shared step gets the mean over its leaves.
+
+        advantage_i = mean of credit_l over the ok leaves l at or below i
+
+    Args:
+        forest: any forest.
+        compared: leaves, as from `trajectories`.
+        credit: one number per leaf.
+
+    Returns:
+        The forest with `advantage`; missing at roots and above nothing but leaves that are not ok.
+    """
     paths = forest.paths(compared.row)
     counts = compared.ok[paths.row] & (forest.parent[paths.values] >= 0)
     every, size = credit[paths.row], len(forest)
@@ -81,4 +94,4 @@ class ByRoot:
     def __call__(self, forest: Forest) -> Forest:
         """Write `advantage`."""
         compared = trajectories(forest)
-        return _mean_below(forest, compared, self.rule.of(compared))
+        return mean_below(forest, compared, self.rule.of(compared))
