@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from milepost import keys, recipe
 from milepost.engines.settings import RunSettings
@@ -14,6 +15,7 @@ from milepost.part import Environment, Greedy, Learner, Policy, Task, TaskEnviro
 from milepost.policies import loading
 from milepost.policies.decoding import Decoding
 from milepost.recipe import Train
+from milepost.rewards.combine import Scored
 from milepost.rewards.function import Function
 
 
@@ -95,7 +97,20 @@ def job(settings: RunSettings) -> Train:
             f"The credit rule of {settings.recipe!r} reads {missing[0]!r}, but the rewards are {sorted(names)}: name "
             "your function so, or pass the setting of the recipe that names it."
         )
-    return dataclasses.replace(work, rewards=own, weights=(1.0,) * len(own))
+    weights = (1.0,) * len(own)
+    sampler = _rescored(work.sampler, Scored(rewards=own, weights=weights))
+    return dataclasses.replace(work, rewards=own, weights=weights, sampler=sampler)
+
+
+def _rescored(part: Any, scorer: Scored) -> Any:
+    """The part in which every scorer of finished trajectories is the given one, at any depth."""
+    if isinstance(part, Scored):
+        return scorer if all(reward.when == "leaf" for reward in part.rewards) else part
+    if not dataclasses.is_dataclass(part) or isinstance(part, type):
+        return part
+    held = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+    changed = {name: new for name, old in held.items() if (new := _rescored(old, scorer)) is not old}
+    return dataclasses.replace(part, **changed) if changed else part
 
 
 def _policy(settings: RunSettings, environment: TaskEnvironment) -> Learner:

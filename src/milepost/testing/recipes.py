@@ -12,6 +12,9 @@ from typing import Any
 import torch
 
 from milepost import keys, recipe
+from milepost.engines.features import described
+from milepost.engines.learned import Beside
+from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.part import StatefulCredit, Task
 from milepost.recipe import Card, Train
@@ -52,7 +55,7 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
         AssertionError: with one line for each broken promise.
     """
     card, job = recipe.card(name), recipe.builder(name)()
-    rewards = sorted({reward.name for reward in job.rewards} | {"total"})
+    rewards = sorted({reward.name for reward in job.rewards} | {"total"} | _learned_name(job))
 
     def checks() -> Iterator[Check]:
         yield Check(name="card", run=lambda: _card(card))
@@ -68,6 +71,10 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
         yield Check(name="learns", run=lambda: _learns(job))
 
     return run_all(job, list(checks()))
+
+
+def _learned_name(job: Train) -> set[str]:
+    return set() if job.learned is None else {job.learned.name}
 
 
 def _passes(check: Any) -> None:
@@ -130,7 +137,8 @@ def learn(job: Train, *, steps: int, width_of_pool: int = 6) -> Learned:
         The policy, its losses and the last batch.
     """
     pool = [_task(number) for number in range(width_of_pool)]
-    policy, reference = (TabularPolicy.random("abc", key=_KEY, length=2) for _ in range(2))
+    policy, reference, beside = (TabularPolicy.random("abc", key=_KEY, length=2) for _ in range(3))
+    taught = None if job.learned is None else Beside.of(job.learned, beside, UpdateSettings())
     optimiser = torch.optim.SGD(list(policy.trainable().values()), lr=0.5)
     chosen = job.choice.init(pool, _KEY)
     credit: Any = job.credit.init() if isinstance(job.credit, StatefulCredit) else None
@@ -146,14 +154,17 @@ def learn(job: Train, *, steps: int, width_of_pool: int = 6) -> Learned:
         drawn = job.choice.draw(chosen, 4)
         forest = _rollout(job, policy, [pool[place] for place in drawn.tasks.tolist()], keys.fold(_KEY, "step", step))
         chosen = job.choice.update(drawn.state, forest, scoring=False)
+        forest = forest if taught is None else taught(forest, keys.fold(_KEY, "step", step)).forest
+        forest = described(forest, policy, job.credit)
         if isinstance(job.credit, StatefulCredit):
             forest, credit = job.credit.apply(forest, credit)
         else:
             forest = job.credit(forest)
-        rows = torch.arange(len(forest))
-        held = reference.log_prob(forest, rows).detach() if job.objective.needs_reference else None
+        seen = forest if job.view is None else job.view(forest)
+        rows = torch.arange(len(seen))
+        held = reference.log_prob(seen, rows).detach() if job.objective.needs_reference else None
         optimiser.zero_grad()
-        loss = job.objective(forest, policy.log_prob(forest, rows), held).loss
+        loss = job.objective(seen, policy.log_prob(seen, rows), held).loss
         loss.backward()
         optimiser.step()
         policy.advance()

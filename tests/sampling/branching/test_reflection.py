@@ -67,8 +67,9 @@ def test_by_reward_goes_back_to_the_first_repeated_or_empty_step(pays):
     leaf = torch.tensor([4])
     look = ByReward(scorer=lambda forest, rows: forest)
     assert read_reflection(look(forest, leaf).text("reflection")[4], 4).retry_from_step == 2
-    empty = forest.with_columns({"result": [None, "1", "", "1", "3"]})
-    assert read_reflection(look(empty, leaf).text("reflection")[4], 4).retry_from_step == 1
+    for useless in ("", "nothing found", "malformed action: no tag"):
+        empty = forest.with_columns({"result": [None, "1", useless, "1", "3"]})
+        assert read_reflection(look(empty, leaf).text("reflection")[4], 4).retry_from_step == 1
     plain = forest.without("call", "result")
     assert read_reflection(look(plain, leaf).text("reflection")[4], 4).retry_from_step == 3
     won = forest.with_columns({"reward.total": torch.ones(5)})

@@ -106,7 +106,7 @@ class ByReward:
     """A reflector that needs no model: the reward says whether it went wrong, the steps where.
 
     A trajectory whose total reward is below `passing` failed. It goes back to its first step that repeats an earlier
-    call or got an empty result, else to its last step. A reward that failed says nothing.
+    call or got an empty or useless result, else to its last step. A reward that failed says nothing.
 
     Example:
         >>> ByReward(scorer=lambda forest, rows: forest).passing
@@ -118,6 +118,8 @@ class ByReward:
     passing: float = 1.0
     """Total reward from which nothing is wrong."""
     advice: str = ADVICE
+    useless: tuple[str, ...] = ("nothing found", "malformed action")
+    """How results begin that brought nothing."""
 
     def __post_init__(self) -> None:
         """Check the advice."""
@@ -133,18 +135,19 @@ class ByReward:
                 said.append(None)
                 continue
             outcome: Outcome = "success" if reward >= self.passing else "failure"
-            pivot = 0 if outcome == "success" else _first_wrong(forest, row)
+            pivot = 0 if outcome == "success" else _first_wrong(forest, row, self.useless)
             said.append(json.dumps(asdict(Reflection(outcome=outcome, suggestion=self.advice, retry_from_step=pivot))))
         return write_reflections(forest, rows, said)
 
 
-def _first_wrong(forest: Forest, row: int) -> int:
-    """Number of the first step with a repeated call or an empty result; the last step's where there is none."""
+def _first_wrong(forest: Forest, row: int, useless: tuple[str, ...]) -> int:
+    """Number of the first step with a repeated call or a useless result; the last step's where there is none."""
     steps = cast("list[int]", forest.path(row)[1:].tolist())
     calls = [_entry(forest, "call", step) for step in steps]
     results = [_entry(forest, "result", step) for step in steps]
     for place, (call, result) in enumerate(zip(calls, results, strict=True)):
-        if (call is not None and call in calls[:place]) or result == "":
+        nothing = result is not None and (result == "" or result.startswith(useless))
+        if nothing or (call is not None and call in calls[:place]):
             return place
     return len(steps) - 1
 
