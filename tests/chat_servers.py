@@ -95,7 +95,12 @@ def completion(text, *, finish="stop", log_probs=None, top=None, refusal=None):
 class Stub:
     """Answers with what `act(number, body)` says: a completion, (status, headers), or bytes as they are."""
 
-    def __init__(self, act):
+    @classmethod
+    def at(cls, port, act):
+        """One that listens where another did."""
+        return cls(act, port=port)
+
+    def __init__(self, act, *, port=0):
         self.act, self.bodies, self.lock, self.busy, self.most = act, [], threading.Lock(), 0, 0
         stub = self
 
@@ -129,7 +134,7 @@ class Stub:
             def log_message(self, *arguments):
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
         threading.Thread(target=self.http.serve_forever, daemon=True).start()

@@ -81,3 +81,14 @@ def test_failures_in_words() -> None:
     }
     said = measure.failures(Forest.of([-1, 0, 0], columns), 5)
     assert said == "50% of the rewards failed in 5 steps in a row, the last with: 'reward_error: gone'"
+
+
+def test_a_pruned_candidate_is_judged_only_where_its_reward_failed():
+    """Where every verdict fails all candidates are pruned, and the batch has failed, not nothing in it."""
+    ends = [int(End.OPEN), int(End.PRUNED), int(End.PRUNED), int(End.TERMINATED)]
+    columns = {"end": ends, "ok.total": [False, False, True, True], "reward.total": [None, None, 1.0, 1.0]}
+    forest = Forest.of([-1, 0, 0, 0], {**columns, "reason.total": [None, "reward_error: gone", None, None]})
+    assert measure.finished(forest).tolist() == [1, 3]
+    assert measure.finished(forest, "other").tolist() == [3]
+    lost = forest.with_columns({"end": [int(End.OPEN), *[int(End.PRUNED)] * 3]})
+    assert measure.rewards(lost, ("total",))["reward/total_failed"] == 1.0

@@ -13,17 +13,24 @@ COST = ("tokens", "model_calls", "reward_calls", "environment_steps")
 """Units of cost that a forest's rows carry."""
 
 
-def finished(forest: Forest) -> Tensor:
-    """Leaves of trajectories that came to an end of their own: candidates that a sampler pruned are none.
+def finished(forest: Forest, name: str = "total") -> Tensor:
+    """Leaves that a reward had something to say about: pruned candidates are none, unless the reward failed on them.
+
+    Where a sampler judges candidates and all verdicts fail, all are pruned: the failures are theirs.
 
     Args:
-        forest: a batch.
+        forest: a scored batch.
+        name: name of the reward.
 
     Returns:
         Rising row numbers.
     """
     leaves = forest.leaves()
-    return leaves[forest["end"][leaves] != int(End.PRUNED)] if "end" in forest else leaves
+    if "end" not in forest:
+        return leaves
+    wanted = forest["end"][leaves] != int(End.PRUNED)
+    reason = f"reason.{name}"
+    return leaves[wanted | forest.valid(reason)[leaves]] if reason in forest else leaves[wanted]
 
 
 def rewards(forest: Forest, names: tuple[str, ...]) -> dict[str, float]:
@@ -37,9 +44,9 @@ def rewards(forest: Forest, names: tuple[str, ...]) -> dict[str, float]:
         `reward/<name>_mean`, `reward/<name>_std` (population; both absent when nothing counts) and
         `reward/<name>_failed` (share of leaves without a reward).
     """
-    leaves = finished(forest)
     found: dict[str, float] = {}
     for name in names:
+        leaves = finished(forest, name)
         ok = forest[f"ok.{name}"][leaves]
         value = forest[f"reward.{name}"][leaves][ok].double()
         found[f"reward/{name}_failed"] = 1 - float(ok.double().mean())

@@ -9,9 +9,10 @@ from milepost.environments.search.collection import collection
 from milepost.environments.search.environment import Search
 from milepost.forest import Forest
 from milepost.rewards import guard
-from milepost.rewards.judging.gold import FindIn, GoldRules, score_answer, score_query, score_thought
+from milepost.rewards.judging.gold import QueryRule, gold_judge, score_answer, score_query, score_thought
 from milepost.rewards.judging.judge import Case
 from milepost.rewards.judging.reward import Judged
+from milepost.rewards.judging.rules import RuleJudge
 from milepost.rewards.judging.search_steps import QUERY, Answers, Queries
 
 
@@ -38,7 +39,7 @@ def test_answers_by_hand():
 
 
 def test_a_task_without_gold_documents_has_no_verdict():
-    judge = GoldRules(find=lambda corpus, query: ()).judge()
+    judge = RuleJudge(rules={"query": QueryRule(find=lambda corpus, query: ())})
     (found,) = judge.score([Case(rubric=QUERY, material={"query": "x"}, known={"record": {}, "past": ()})])
     assert found.answer is None
     assert "gold" in found.unusable
@@ -47,7 +48,7 @@ def test_a_task_without_gold_documents_has_no_verdict():
 @pytest.mark.parametrize("hops", [1, 2, 3])
 def test_the_plan_of_every_task_is_good_and_its_repetition_bad(hops):
     environment = Search(hops=(hops,), train_size=12)
-    judge = GoldRules(find=FindIn(corpora=collection, results=environment.limits.results)).judge()
+    judge = gold_judge(collection, environment.limits.results)
     for task in environment.train():
         plan = [f"Look. <search>{query}</search>" for query in task.record["plan"]]
         text = ["?", *plan, plan[-1], f"<answer>{task.record['answer']}</answer>", "<answer>no idea</answer>"]

@@ -103,26 +103,21 @@ class FindIn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GoldRules:
-    """The rules for `search_steps`' rubrics: a function that makes the judge of a search environment.
+class QueryRule:
+    """See `score_query`; for the rubric "query".
 
     Example:
         >>> from milepost.rewards.judging.search_steps import QUERY
-        >>> judge = GoldRules(find=lambda corpus, query: ("d1",) if "Chad" in query else ()).judge()
+        >>> rule = QueryRule(find=lambda corpus, query: ("d1",) if "Chad" in query else ())
         >>> known = {"record": {"corpus": "facts", "gold": ["d1"]}, "past": ()}
-        >>> case = Case(rubric=QUERY, material={"query": "capital of Chad"}, known=known)
-        >>> judge.score([case])[0].answer
+        >>> rule(Case(rubric=QUERY, material={"query": "capital of Chad"}, known=known))
         1.0
     """
 
     find: Find
 
-    def judge(self) -> RuleJudge:
-        """The judge."""
-        return RuleJudge(rules={"query": self.query, "thought": self.thought, "answer": self.answer})
-
-    def query(self, case: Case) -> float:
-        """See `score_query`."""
+    def __call__(self, case: Case) -> float:
+        """Score the query by what it finds."""
         record = cast("Mapping[str, Any]", case.known["record"])
         if "gold" not in record or "corpus" not in record:
             raise FormatError("the record names no 'corpus' with 'gold' documents: use a judge that asks a model")
@@ -130,13 +125,29 @@ class GoldRules:
         seen = {found for query in cast("Sequence[str]", case.known["past"]) for found in self.find(corpus, query)}
         return score_query(self.find(corpus, case.material["query"]), cast("Sequence[str]", record["gold"]), seen)
 
-    def thought(self, case: Case) -> float:
-        """See `score_thought`; it reads nothing but what a model judge is shown."""
-        return score_thought(case.material["thought"], f"{case.material['question']} {case.material['found so far']}")
 
-    def answer(self, case: Case) -> float:
-        """See `score_answer`."""
-        return score_answer(cast("Mapping[str, Any]", case.known["record"]), case.material["answer"])
+def thought_rule(case: Case) -> float:
+    """See `score_thought`; for the rubric "thought". It reads nothing but what a model judge is shown."""
+    return score_thought(case.material["thought"], f"{case.material['question']} {case.material['found so far']}")
+
+
+def answer_rule(case: Case) -> float:
+    """See `score_answer`; for the rubric "answer"."""
+    return score_answer(cast("Mapping[str, Any]", case.known["record"]), case.material["answer"])
+
+
+def gold_judge(corpora: Callable[[str], Any], results: int = 2) -> RuleJudge:
+    """The judge of a search environment whose tasks name their gold documents.
+
+    Args:
+        corpora: gives a corpus by name.
+        results: documents that a search shows.
+
+    Returns:
+        A judge for the rubrics of `search_steps`.
+    """
+    query = QueryRule(find=FindIn(corpora=corpora, results=results))
+    return RuleJudge(rules={"query": query, "thought": thought_rule, "answer": answer_rule})
 
 
 def _content(text: str) -> set[str]:

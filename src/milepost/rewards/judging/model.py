@@ -10,6 +10,7 @@ from milepost.errors import FormatError
 from milepost.part import Chat, ChatReply, ChatRequest
 from milepost.rewards.judging import parsing, prompts
 from milepost.rewards.judging.judge import Case, Judgement, check_candidates
+from milepost.rewards.judging.record import cached
 from milepost.rewards.judging.replies import both, read
 
 
@@ -75,6 +76,19 @@ class ModelJudge:
     def _asked(self, requests: Sequence[ChatRequest]) -> Sequence[ChatReply]:
         settings = {"max_tokens": self.max_tokens, "temperature": self.temperature}
         return self.chat.reply([replace(request, **settings) for request in requests])
+
+
+def model_judge(chat: Chat, replies: str = "") -> ModelJudge:
+    """A judge that writes, and keeps what it wrote.
+
+    Args:
+        chat: the model.
+        replies: file that keeps its replies, see `record`; "" keeps none.
+
+    Returns:
+        The judge.
+    """
+    return ModelJudge(chat=cached(chat, replies))
 
 
 def _written(text: str) -> str:
