@@ -26,7 +26,8 @@ def insert(forest: Forest, rows: Tensor, inserted: Inserted, policy: Policy) -> 
     Returns:
         The forest with one more row for each. Their origin and the role of their tokens is INSERTED, their key is that
         of the step whose place they take, folded, and they are open. `tokens.log_prob` is the policy's own
-        log-probability of the text, at the cost of one model call, `tokens.drawn_log_prob` that of the draw.
+        log-probability of the text (missing where it rules a token out), at the cost of one model call,
+        `tokens.drawn_log_prob` that of the draw.
 
     Raises:
         ShapeError: not one text and one key for each row.
@@ -58,7 +59,9 @@ def insert(forest: Forest, rows: Tensor, inserted: Inserted, policy: Policy) -> 
     if scored:
         ids = fresh.ragged("tokens.id")
         found = _log_prob(forest, rows, fresh, policy)
-        fresh = fresh.with_columns({"tokens.log_prob": Ragged(found, ids.offsets)})
+        possible = found.isfinite()
+        fresh = fresh.with_columns({"tokens.log_prob": Ragged(found.where(possible, 0), ids.offsets)})
+        fresh = fresh.with_valid("tokens.log_prob", possible)
         if inserted.pool:
             pool = Forest.of([-1] * len(inserted.pool), policy.encode(inserted.pool, start=False)).ragged("tokens.id")
             fresh = fresh.with_columns({"tokens.drawn_log_prob": Ragged(pool_log_prob(ids, pool), ids.offsets)})
