@@ -52,6 +52,18 @@ def test_a_lone_row_is_counted_and_is_no_group() -> None:
     assert measure.groups(forest) == {"credit/groups": 1.0, "credit/dead_groups": 0.0, "credit/lone_rows": 1.0}
 
 
+def test_turns_belong_to_the_fork_above_them() -> None:
+    forest = Forest.of(
+        [-1, -1, 0, 0, 1, 1, 2, 3, 4],  # two tasks, two trajectories each; the last of the second is one turn
+        {
+            "ok.total": [False, False, False, False, False, True, True, True, True],
+            "reward.total": [None, None, None, None, None, 1.0, 1.0, 0.0, 1.0],
+            "reason.total": [None] * 9,
+        },
+    )
+    assert measure.groups(forest) == {"credit/groups": 2.0, "credit/dead_groups": 0.5, "credit/lone_rows": 0.0}
+
+
 def test_answers_and_cost() -> None:
     assert measure.answers(batch()) == {"grow/truncated": pytest.approx(1 / 6), "grow/tokens_mean": pytest.approx(3.5)}
     assert measure.cost(batch()) == {"tokens": 21.0, "model_calls": 6.0}

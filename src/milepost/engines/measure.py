@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from milepost import segments
+from milepost import backup, segments
 from milepost.columns import End
+from milepost.credit import compare
 from milepost.forest import Forest
 
 COST = ("tokens", "model_calls", "reward_calls", "environment_steps")
@@ -60,24 +61,25 @@ def groups(forest: Forest) -> dict[str, float]:
     """How many groups of siblings carry a signal.
 
     Args:
-        forest: a scored batch with `reward.total` on its leaves.
+        forest: a scored batch with `reward.total`.
 
     Returns:
-        `credit/groups`, `credit/dead_groups` (share whose ok rewards are all equal) and `credit/lone_rows` (leaves that
-        count and have no sibling that does).
+        `credit/groups`, `credit/dead_groups` (share whose siblings are all worth the same, by what was earned on the
+        way and below) and `credit/lone_rows` (steps that count, with no sibling that does, and no fork above them).
     """
-    leaves = forest.leaves()
-    group = forest.siblings()[leaves]
-    value, ok = forest["reward.total"][leaves], forest["ok.total"][leaves]
-    size = 2 * len(forest)
+    found = compare.siblings(forest)
+    value, ok, group, size = found.value, found.ok, found.group, found.groups
     count = segments.group_count(group, size, ok)
     spread = segments.group_max(value, group, size, ok) > segments.group_min(value, group, size, ok)
     real = count > 1
     total = int(real.sum())
+    forked = real[group] & ok
+    below = torch.zeros(len(forest), dtype=torch.bool).index_put((found.row[forked],), torch.tensor(True))
+    reached = backup.inherit(below.double(), below, forest.parent)[found.row] > 0
     return {
         "credit/groups": float(total),
         "credit/dead_groups": 1 - float((spread & real).sum()) / total if total else 1.0,
-        "credit/lone_rows": float((count == 1).sum()),
+        "credit/lone_rows": float((ok & ~reached).sum()),
     }
 
 
