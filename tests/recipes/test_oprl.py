@@ -12,13 +12,13 @@ import torch
 from milepost import keys
 from milepost.credit.by_root import ByRoot
 from milepost.credit.group import LeaveOneOut, Normalised
-from milepost.engines.learned import Beside
+from milepost.engines.beside.learned import Beside
 from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.objectives.pairs import TrajectoryPreference, preference_loss
 from milepost.recipes import oprl
 from milepost.rewards.combine import Scored
-from milepost.rewards.implicit import Implicit, implicit_reward
+from milepost.rewards.learned.implicit import Implicit, implicit_reward
 from milepost.sampling.frontier import Draw, grow
 from milepost.sampling.independent import Independent
 from milepost.testing.recipes import check_recipe

@@ -16,9 +16,9 @@ from milepost import keys, state, storage
 from milepost.credit.audit import audit
 from milepost.credit.compare import Measured as ReportsCredit
 from milepost.engines import build, checkpoint, evaluate, folder, measure, plan, toml_file
+from milepost.engines.beside.learned import Beside
 from milepost.engines.events import Evaluation, Event, OnEvent, Outcome
 from milepost.engines.journal import TIMES, Journal, mirrors
-from milepost.engines.learned import Beside
 from milepost.engines.settings import RunSettings
 from milepost.engines.update import Updater, optimiser_for, optimiser_state, restore_optimiser, ways
 from milepost.errors import MilepostError, ResumeError

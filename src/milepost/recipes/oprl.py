@@ -5,7 +5,7 @@ from milepost.credit.tree.two_level import TwoLevel
 from milepost.objectives.pairs import TrajectoryPreference
 from milepost.objectives.step_ratio import StepClipped
 from milepost.recipe import Card, Train
-from milepost.rewards.implicit import Implicit
+from milepost.rewards.learned.implicit import Implicit
 from milepost.rewards.outcome import Outcome
 from milepost.sampling.choice import Uniform
 from milepost.sampling.independent import Independent
@@ -37,7 +37,7 @@ CARD = Card(
         "test_weight_0_is_the_credit_of_the_episodes_to_the_bit",
         "r finds the key steps, outcomes do not": "tests/recipes/test_oprl.py::test_the_reward_finds_the_key_steps",
         "a task without a failure does not change phi": "tests/recipes/test_oprl.py::test_without_a_failure",
-        "a stopped run goes on to the byte": "tests/engines/test_learned.py::test_a_stopped_run_goes_on_to_the_byte",
+        "a stopped run goes on": "tests/engines/beside/test_learned.py::test_a_stopped_run_goes_on_to_the_byte",
     },
     departs=(
         "scores are sums over steps, as published; reference=True divides by the number of steps as the code does",

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from milepost import keys, recipe
+from milepost.engines.beside.learned import Beside
 from milepost.engines.features import described
-from milepost.engines.learned import Beside
 from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.part import StatefulCredit, Task

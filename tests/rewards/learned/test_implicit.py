@@ -10,7 +10,7 @@ from milepost.errors import SettingError
 from milepost.forest import Forest
 from milepost.objectives.pairs import TrajectoryPreference
 from milepost.ragged import Ragged
-from milepost.rewards.implicit import Implicit, implicit_reward
+from milepost.rewards.learned.implicit import Implicit, implicit_reward
 
 
 def implicit(**settings):

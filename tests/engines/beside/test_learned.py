@@ -11,12 +11,12 @@ import torch
 from milepost import keys
 from milepost.credit.tree.two_level import TwoLevel
 from milepost.engines import build, checkpoint, local
-from milepost.engines.learned import Beside
+from milepost.engines.beside.learned import Beside
 from milepost.engines.settings import RunSettings, UpdateSettings
 from milepost.objectives.pairs import TrajectoryPreference
 from milepost.objectives.step_ratio import StepClipped
 from milepost.rewards.combine import Scored
-from milepost.rewards.implicit import Implicit
+from milepost.rewards.learned.implicit import Implicit
 from milepost.sampling.frontier import Draw, grow
 from milepost.sampling.independent import Independent
 from milepost.testing.worlds import Letters, Payoff, TabularPolicy

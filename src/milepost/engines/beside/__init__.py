@@ -1,0 +1,1 @@
+"""What learns beside the policy during a run."""

@@ -1,0 +1,1 @@
+"""Rewards with weights of their own, trained beside the policy."""
