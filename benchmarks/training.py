@@ -3,8 +3,8 @@
 One pass forward and back over the log-probabilities of all written tokens, with the shape of SmolLM2-135M, random
 weights, float32, all weights trained. Dense is as fast as dense can be: no padding mask, so that torch's causal
 attention is used, and logits only in the columns in which something was written. Peak memory is the rise of the
-process's resident set over what it was before. The rows named "tokens" are the ratio that a method without any cost of
-its own would reach.
+process's resident set over what it was before. Time is that of one thread on the processor, so that what else runs
+counts little. The rows named "tokens" are the ratio that a method without any cost of its own would reach.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ CASES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds of the fastest run, and bytes of the smallest peak."""
+    """Processor seconds of the fastest run, and bytes of the smallest peak."""
 
     seconds: float
     peak: float
@@ -107,9 +107,9 @@ def measured(work: Callable[[], object]) -> Cost:
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak is counted from here
-    before, started = resident("VmRSS"), time.perf_counter()
+    before, started = resident("VmRSS"), time.process_time()
     work()
-    return Cost(seconds=time.perf_counter() - started, peak=resident("VmHWM") - before)
+    return Cost(seconds=time.process_time() - started, peak=resident("VmHWM") - before)
 
 
 def model_of(shape: dict[str, Any]) -> Any:
@@ -149,29 +149,31 @@ def run(cases: Sequence[Case] = CASES, repeats: int = 1, shape: dict[str, Any] =
     Returns:
         Three rows per case and way: tokens, seconds and peak memory, ours against dense.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     model, rows = model_of(shape), list[dict[str, Any]]()
     for work in sides(model, Case(name="warm", parent=(-1, 0, 0), prompt=32, written=8).forest()).values():
         work()
     for case in cases:
-        ways = sides(model, case.forest())
-        best: dict[str, Cost] = {}
-        for _ in range(repeats):
-            for name, work in ways.items():
-                model.zero_grad(set_to_none=False)
-                found, so_far = measured(work), best.get(name)
-                if so_far is not None:
-                    found = Cost(seconds=min(found.seconds, so_far.seconds), peak=min(found.peak, so_far.peak))
-                best[name] = found
-        numbers = Trees.of(
-            model,
-            case.forest(),
-            torch.arange(len(case.parent)),
-            temperature=1.0,
-            machine=Machine.of(model, 2**40),
-            training=Packed(),
-        ).numbers()
-        rows += table(case.name, best, numbers)
+        rows += compared(model, case, repeats)
+    torch.set_num_threads(threads)
     return rows
+
+
+def compared(model: Any, case: Case, repeats: int) -> list[dict[str, Any]]:
+    """Rows of one case, the ways taking turns."""
+    forest, best = case.forest(), dict[str, Cost]()
+    ways = sides(model, forest)
+    for _ in range(repeats):
+        for name, work in ways.items():
+            model.zero_grad(set_to_none=False)
+            found, so_far = measured(work), best.get(name)
+            if so_far is not None:
+                found = Cost(seconds=min(found.seconds, so_far.seconds), peak=min(found.peak, so_far.peak))
+            best[name] = found
+    rows, machine = torch.arange(len(forest)), Machine.of(model, 2**40)
+    numbers = Trees.of(model, forest, rows, temperature=1.0, machine=machine, training=Packed()).numbers()
+    return table(case.name, best, numbers)
 
 
 def table(case: str, best: dict[str, Cost], numbers: dict[str, float]) -> list[dict[str, Any]]:

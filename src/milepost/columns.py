@@ -153,6 +153,7 @@ COLUMNS: dict[str, Column] = dict(
             "what the step cost: model_calls, reward_calls, tokens, environment_steps, seconds",
             checked=True,
         ),
+        _column("feature.*", "number", "any", "sampling", "vector that describes the step", checked=True),
         _column("extra.*", "number", "any", "anyone", "a column of the user's own"),
         _column("extra_text.*", "text", "string", "anyone", "a text column of the user's own"),
     )

@@ -42,7 +42,7 @@ class Grid:
         row = row[group[row].argsort(stable=True)]
         count = torch.bincount(group[row], minlength=groups)
         within = torch.arange(len(row)) - (count.cumsum(0) - count)[group[row]]
-        width = int(count.max()) if groups else 0
+        width = max(1, int(count.max())) if groups else 1
         return Grid(place=group[row] * width + within, row=row, shape=(groups, width))
 
     def lay(self, value: Float[Tensor, "n *d"], blank: float) -> Float[Tensor, "g w *d"]:
@@ -61,6 +61,8 @@ def cosines(feature: Float[Tensor, "g w d"]) -> Float[Tensor, "g w w"]:
 
     Returns:
         Numbers in [-1, 1].
+
+    Source: G2RL, arXiv:2512.15687, section 3.
     """
     length = feature.norm(dim=-1, keepdim=True)
     unit = torch.where(length > 0, feature / length.where(length > 0, 1), 0)
@@ -227,7 +229,7 @@ class Novel:
         >>> way = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
         >>> forest = Forest.of([-1, 0, 0, 0, 0], {**rows, "feature.gradient": way})
         >>> [round(credit, 2) for credit in Novel()(forest)["advantage"][1:].tolist()]
-        [0.31, 0.31, 1.14, -1.76]
+        [0.0, 0.0, 1.41, -1.41]
     """
 
     reads, writes = ("reward.total", "ok.total", "feature.gradient"), ("advantage",)
@@ -288,8 +290,8 @@ class Novel:
     def _novelties(self, forest: Forest, compared: Compared) -> Novelties:
         if "feature.gradient" not in forest:
             raise ColumnError(
-                f"Novel needs column 'feature.gradient', but the forest has: {', '.join(forest.names)}. A run writes it "
-                "when the policy is a language model; elsewhere write one vector per step."
+                f"Novel needs column 'feature.gradient', but the forest has: {', '.join(forest.names)}. A run "
+                "writes it when the policy is a language model; elsewhere write one vector per step."
             )
         paths, own = forest.paths(compared.row), forest["feature.gradient"].double()
         along = own.new_zeros(len(paths), own.shape[1]).index_add(0, paths.row, own[paths.values])

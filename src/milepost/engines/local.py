@@ -24,6 +24,7 @@ from milepost.engines.update import Updater, optimiser_for, optimiser_state, res
 from milepost.errors import MilepostError, ResumeError
 from milepost.forest import Forest
 from milepost.part import Policy, Sampler, State, StatefulCredit
+from milepost.policies.features import described
 from milepost.rewards import combine
 from milepost.sampling import dynamic
 from milepost.sampling.choice import Measured, ScoresPool
@@ -249,6 +250,7 @@ class _Loop:
 
     def _credit(self, forest: Forest) -> Forest:
         credit = self.world.job.credit
+        forest = described(forest, self.world.policy, credit)
         if isinstance(credit, StatefulCredit):
             forest, self.credit_state = credit.apply(forest, self.credit_state)
             return forest

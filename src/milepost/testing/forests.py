@@ -66,10 +66,15 @@ def batch(
         "tokens.train": Ragged(chosen, ids.offsets),
         "tokens.log_prob": Ragged(log_prob, ids.offsets),
         "cost.tokens": [0.0] * roots + [float(length) for length in lengths[roots:]],
+        "feature.gradient": _directions(rows, key),
         **_rewards(names, [None] * roots, values),
     }
     parent = [-1] * roots + [root for root, size in enumerate(sizes) for _ in range(size)]
     return Forest.of(parent, columns).with_valid("tokens.log_prob", chosen)
+
+
+def _directions(rows: int, key: int) -> Tensor:
+    return torch.from_numpy(keys.normal([keys.fold(key, "directions")], (rows, 4))[0]).float()
 
 
 def _rewards(names: Sequence[str], none: list[None], values: Sequence[float | None]) -> dict[str, Given]:
@@ -104,6 +109,7 @@ def tree(names: Sequence[str] = ("total",), *, rows: int = 40, roots: int = 3, k
         "task": [f"task:{row}" if above < 0 else None for row, above in enumerate(parent)],
         "end": [int(End.TERMINATED) if end else int(End.OPEN) for end in leaf],
         "discount": [0.0 if end else 1.0 for end in leaf],
+        "feature.gradient": _directions(rows, key),
         **_rewards(names, [], values),
     }
     forest = Forest.of(parent, columns)

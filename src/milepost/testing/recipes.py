@@ -13,10 +13,10 @@ import torch
 
 from milepost import keys, recipe
 from milepost.engines.beside.learned import Beside
-from milepost.engines.features import described
 from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.part import StatefulCredit, Task
+from milepost.policies.features import described
 from milepost.recipe import Card, Train
 from milepost.rewards import combine, guard
 from milepost.sampling.frontier import Draw, grow

@@ -180,14 +180,19 @@ class TabularPolicy:
 
     def log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
         """Log-probability of every token of the given rows, 0 where the policy did not choose it; differentiable."""
-        offsets = cast("Tensor", forest.token_offsets)
-        index, fresh = gather_index(offsets, rows)
-        letter = forest["tokens.id"].long()
-        above = torch.where(forest.parent >= 0, _last_token(forest)[forest.parent.clamp(min=0)], 0)
-        first = index == offsets[:-1][rows][Ragged(index, fresh).row]
-        before = torch.where(first, above[forest.token_row[index]], letter[(index - 1).clamp(min=0)])
-        chance = self.table.log_softmax(1)[before, letter[index]]
+        index, before = _before(forest, rows)
+        chance = self.table.log_softmax(1)[before, forest["tokens.id"].long()[index]]
         return torch.where(forest["tokens.role"][index] == int(Role.POLICY), chance, 0)
+
+    def directions(self, forest: Forest, rows: Tensor) -> Tensor:
+        """Gradient of the log-probability of each row by the lines of the table that were read, summed over letters."""
+        index, before = _before(forest, rows)
+        chosen = torch.nn.functional.one_hot(forest["tokens.id"].long()[index], len(self.vocabulary))
+        pull = (chosen - self.table.detach().softmax(1)[before]) * (forest["tokens.role"][index] == int(Role.POLICY))[
+            :, None
+        ]
+        offsets = gather_index(cast("Tensor", forest.token_offsets), rows)[1]
+        return pull.new_zeros(len(rows), pull.shape[1]).index_add(0, Ragged(index, offsets).row, pull)
 
     def greedy(self) -> TabularPolicy:
         """The same policy, of the same weights, that always takes the likeliest letter."""
@@ -322,6 +327,17 @@ def _columns(ids: Ragged, role: Role) -> dict[str, Given]:
         "tokens.role": Ragged(torch.full((size,), int(role), dtype=torch.int8), ids.offsets),
         "tokens.train": Ragged(torch.full((size,), role == Role.POLICY), ids.offsets),
     }
+
+
+def _before(forest: Forest, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Places of the tokens of the given rows, and the letter before each on its path."""
+    offsets = cast("Tensor", forest.token_offsets)
+    index, fresh = gather_index(offsets, rows)
+    above = torch.where(forest.parent >= 0, _last_token(forest)[forest.parent.clamp(min=0)], 0)
+    first = index == offsets[:-1][rows][Ragged(index, fresh).row]
+    return index, torch.where(
+        first, above[forest.token_row[index]], forest["tokens.id"].long()[(index - 1).clamp(min=0)]
+    )
 
 
 def _last_token(forest: Forest) -> Tensor:
