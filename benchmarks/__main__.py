@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-NAMES = ("credit", "storage", "sampling")
+NAMES = ("credit", "storage", "sampling", "training")
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
