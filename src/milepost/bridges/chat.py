@@ -1,0 +1,102 @@
+"""JSON lines of chat completions, the shape of OpenAI's interface: one conversation a line.
+
+A line is {"messages": [...], ...}, a bare array of messages, or a logged exchange {"request": {"messages": ...},
+"response": {"choices": [{"message": ...}]}}. Written lines equal the ones read, as JSON values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from milepost.bridges import fields
+from milepost.bridges.lines import RECORD_BYTES, records
+from milepost.columns import End
+from milepost.traces.record import Fault, Trace, wrong_with
+
+_ENDS = {"stop": End.TERMINATED, "tool_calls": End.TERMINATED, "length": End.TOKEN_LIMIT, "content_filter": End.VOID}
+
+
+def read(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Trace | Fault]:
+    """Read conversations from JSON lines.
+
+    Args:
+        path: the file.
+        limit: longest line in bytes.
+
+    Yields:
+        Each conversation, or what is wrong with its line.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    for record in records(path, limit=limit):
+        yield record if isinstance(record, Fault) else of_value(record.value, path.name, record.line)
+
+
+def of_value(value: object, file: str, line: int) -> Trace | Fault:
+    """One conversation from a parsed line.
+
+    Args:
+        value: the parsed line.
+        file: name of the file, for faults.
+        line: number of the line, which is the id of a conversation that has none.
+
+    Returns:
+        The conversation, or what is wrong with it.
+    """
+    rest: dict[str, Any] = {}
+    if isinstance(value, dict):
+        rest = dict(cast("dict[str, Any]", value))
+        if "messages" in rest:
+            messages = rest.pop("messages")
+        elif "request" in rest or "response" in rest:
+            messages = _exchange(rest)
+            if isinstance(messages, str):
+                return Fault(file=file, line=line, reason=messages)
+        else:
+            return Fault(file=file, line=line, reason=f"no messages; the fields are {fields.named(rest)}")
+    else:
+        messages = cast("Any", value)
+    wrong = wrong_with(messages)
+    if wrong:
+        return Fault(file=file, line=line, reason=wrong)
+    end = _ENDS.get(str(rest.get("finish_reason")), End.TERMINATED)
+    kept: Mapping[str, Any] = rest if isinstance(value, dict) else {fields.BARE: True}
+    rewards, task = fields.rewards(rest), fields.text(rest, "task_id")
+    return Trace(
+        id=fields.text(rest, "id") or str(line), messages=messages, task=task, end=end, rewards=rewards, rest=kept
+    )
+
+
+def _exchange(rest: Mapping[str, Any]) -> Any:
+    """Messages of a logged exchange, or why there are none."""
+    request, response = rest.get("request"), rest.get("response")
+    if not isinstance(request, dict) or "messages" not in request:
+        return "the request has no messages"
+    asked = cast("dict[str, Any]", request)["messages"]
+    if not isinstance(asked, list):
+        return wrong_with(asked)
+    try:
+        choices = cast("dict[str, Any]", response)["choices"]
+        return [*asked, choices[0]["message"]]
+    except (KeyError, TypeError, IndexError):
+        return "the response has no choices with a message"
+
+
+def value_of(trace: Trace) -> object:
+    """The line of a conversation as a JSON value.
+
+    Args:
+        trace: the conversation; its messages are written as they are.
+
+    Returns:
+        An object with `messages` and everything that stood beside them; a bare array where one was read.
+    """
+    messages = list(trace.messages)
+    if fields.BARE in trace.rest:
+        return messages
+    if "request" in trace.rest and "response" in trace.rest and "messages" not in trace.rest:
+        return dict(trace.rest)
+    return {**fields.beside(trace), "messages": messages}

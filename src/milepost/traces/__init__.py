@@ -1,0 +1,1 @@
+"""Stored conversations of agents: the record that bridges fill and curation reads."""
