@@ -58,7 +58,7 @@ def test_what_is_shown_of_a_query():
 def test_fixed_values():
     queries, thoughts, answers = (kind(parse=parse_action) for kind in (Queries, Thoughts, Answers))
     assert [queries(tree(), row) for row in (2, 4)] == [0.0, -1.0], "an answer; neither search nor answer"
-    assert thoughts(tree(), 3) == -1.0, "no thought"
+    assert [thoughts(tree(), row) for row in (3, 4)] == [-1.0, -1.0], "no thought; rambling is none"
     assert [answers(tree(), row) for row in (1, 4)] == [0.0, 0.0]
 
 
@@ -88,4 +88,4 @@ def test_the_three_rewards():
     for reward in judged_steps(judge, parse_action):
         forest = guard.score(reward, forest)
     table = [forest[f"reward.{name}"][1:5].tolist() for name in ("thought", "query", "answer")]
-    assert table == [[1.0, 1.0, -1.0, 1.0], [1.0, 0.0, 1.0, -1.0], [0.0, 1.0, 0.0, 0.0]]
+    assert table == [[1.0, 1.0, -1.0, -1.0], [1.0, 0.0, 1.0, -1.0], [0.0, 1.0, 0.0, 0.0]]

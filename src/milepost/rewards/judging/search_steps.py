@@ -121,7 +121,10 @@ def _context(step: Step, characters: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Thoughts:
-    """Shows thoughts. A step without one is worth -1."""
+    """Shows thoughts. A step without one is worth -1, and so is one that is neither search nor answer.
+
+    All of that would be taken for a thought, and rambling would be paid for.
+    """
 
     parse: Parse
     characters: int = 2000
@@ -135,7 +138,7 @@ class Thoughts:
     def __call__(self, forest: Forest, row: int) -> Case | float:
         """The thought, the question and what was found."""
         step = read_step(forest, row, self.parse)
-        if not step.action.thought:
+        if not step.action.thought or step.action.kind not in ("search", "answer"):
             return -1.0
         shown = {"question": step.question, "found so far": _context(step, self.characters)}
         return Case(rubric=THOUGHT, material={**shown, "thought": step.action.thought}, known=step.known)
