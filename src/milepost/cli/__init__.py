@@ -25,6 +25,7 @@ VERBS = {
     "compare": ("compare", "two recipes or finished runs at equal cost, paired, with intervals"),
     "cite": ("cite", "BibTeX of a recipe, or of what a run used"),
     "check": ("check", "the credit of a stored run, or the claims of a recipe"),
+    "convert": ("convert", "stored conversations from one format to another, or to forests"),
     "score": ("score", "stored trajectories scored again with another reward, into a new folder"),
 }
 """Verb to the module that holds it and one line of help."""
