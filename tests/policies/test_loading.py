@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from milepost import keys
-from milepost.errors import FormatError, UnknownName
+from milepost.errors import FormatError, SettingError, UnknownName
 from milepost.policies import loading
 from milepost.policies.decoding import Decoding
 from tests.policies.conftest import small_model
@@ -90,3 +90,8 @@ def test_adapters_come_from_the_key_and_leave_the_generator_alone(folder):
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
     assert all("lora_" in name for name in one)
+
+
+def test_a_server_is_not_loaded():
+    with pytest.raises(SettingError, match="cannot be trained from here"):
+        loading.load("http://127.0.0.1:8000/v1#model", decoding=Decoding())

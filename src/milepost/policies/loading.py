@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from milepost import keys, optional
-from milepost.errors import FormatError, UnknownName
+from milepost.errors import FormatError, SettingError, UnknownName
 from milepost.policies import smollm2
 from milepost.policies.causal_lm import CausalLM
 from milepost.policies.decoding import Decoding
@@ -39,10 +39,16 @@ def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> 
         The policy, in the type that the weights are stored in (the embedded models in float32).
 
     Raises:
+        SettingError: a server, which cannot be trained.
         UnknownName: neither a known name, nor a folder, nor in the cache.
         FormatError: the folder cannot be loaded.
         MissingExtra: transformers, or what a named model needs, is not installed.
     """
+    if name.startswith(("http://", "https://")):
+        raise SettingError(
+            f"{name!r} is a server: its weights cannot be trained from here. Name a model to load, or sample from the "
+            "server with `policies.endpoint.Endpoint`."
+        )
     if name in _SHIPPED:
         return of_folder(_SHIPPED[name], decoding=decoding, dtype=torch.float32, lora_rank=lora_rank, key=key)
     folder = smollm2.folder() if name == "smollm2" else _folder(name)
