@@ -12,20 +12,22 @@ STAGES = (
 
 # Folder -> folders it may import from, besides itself. "root" is every top-level module.
 #   jail     runs model-written code; a recipe gives a reward its jail, as it gives it a judge: a stage's neighbour.
+#   programs a program that nobody vouches for, its limits and its answer: what a reward gives to a jail.
 #   traces   the record of a stored conversation, which bridges fill and curation reads without a forest.
 #   bridges  turn foreign formats into forests and back; they know the data model only.
 #   testing  checks parts, recipes and whole runs of the user's: above the engines, below the command.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "root": (),
     "traces": ("root",),
-    **dict.fromkeys(STAGES, ("root", "traces")),
-    "jail": ("root",),
+    "programs": ("root",),
+    **dict.fromkeys(STAGES, ("root", "traces", "programs")),
+    "jail": ("root", "programs"),
     "bridges": ("root", "traces"),
-    "recipes": ("root", "traces", "jail", *STAGES),
-    "engines": ("root", "traces", "jail", "bridges", "recipes", *STAGES),
+    "recipes": ("root", "traces", "programs", "jail", *STAGES),
+    "engines": ("root", "traces", "programs", "jail", "bridges", "recipes", *STAGES),
     "report": ("root", "traces", "bridges", "recipes", "engines", *STAGES),
-    "testing": ("root", "traces", "jail", "bridges", "recipes", "engines", *STAGES),
-    "cli": ("root", "traces", "jail", "bridges", "recipes", "engines", "report", "testing", *STAGES),
+    "testing": ("root", "traces", "programs", "jail", "bridges", "recipes", "engines", *STAGES),
+    "cli": ("root", "traces", "programs", "jail", "bridges", "recipes", "engines", "report", "testing", *STAGES),
 }
 
 # Third-party packages that a plain `pip install milepost[torch]` brings. Everything else is optional and is imported
