@@ -9,7 +9,7 @@ from milepost.objectives.normalise import StepMean
 from milepost.policies.named_chat import chat
 from milepost.recipe import Card, Train
 from milepost.rewards.combine import Scored
-from milepost.rewards.early_stop import EarlyStop
+from milepost.rewards.judging.early_stop import EarlyStop
 from milepost.rewards.judging.gold import gold_judge
 from milepost.rewards.judging.model import model_judge
 from milepost.rewards.judging.search_steps import judged_steps

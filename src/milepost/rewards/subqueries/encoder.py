@@ -131,8 +131,9 @@ def _minilm() -> _Loaded:
     bars.disable_progress_bar()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        settings = {"local_files_only": True, "use_safetensors": True, "dtype": torch.float32}
-        model = transformers.AutoModel.from_pretrained(folder, **settings)
+        model = transformers.AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
     finally:
         if shown:
             bars.enable_progress_bar()

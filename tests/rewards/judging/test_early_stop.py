@@ -6,7 +6,7 @@ from milepost.environments.search.action import parse_action
 from milepost.errors import SettingError
 from milepost.forest import Forest
 from milepost.rewards import guard
-from milepost.rewards.early_stop import EarlyStop, early_stop
+from milepost.rewards.judging.early_stop import EarlyStop, early_stop
 
 
 def test_by_hand():
