@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,3 +60,17 @@ def test_a_credit_rule_that_reads_a_reward_by_name_is_told_early(tmp_path: Path)
     path.write_text("def mine(completions):\n    return [1.0 for _ in completions]\n")
     with pytest.raises(MilepostError, match=r"reads 'reward\.outcome'.*reward\.mine"):
         build.job(replace(SETTINGS, recipe="a-grae", reward=(f"{path}:mine",)))
+
+
+def test_a_reward_of_the_users_own_also_guides_the_sampler(tmp_path: Path) -> None:
+    """A sampler that scores on the way asks the same reward as the run, at any depth."""
+    source = tmp_path / "own.py"
+    source.write_text("def short(completions, **kwargs):\n    return [0.5 for _ in completions]\n", encoding="utf-8")
+    for name in ("rex-rag", "r3l"):
+        work = build.job(RunSettings(recipe=name, reward=(f"{source}:short",)))
+        sampler: Any = work.sampler
+        scorer = sampler.scorer if name == "rex-rag" else sampler.reflector.scorer
+        assert scorer.rewards == work.rewards
+        assert scorer.weights == work.weights == (1.0,)
+    plain = build.job(RunSettings(recipe="grpo", reward=(f"{source}:short",)))
+    assert plain.sampler == build.job(RunSettings(recipe="grpo")).sampler
