@@ -144,7 +144,8 @@ def shared_turn(policy: Any, above: torch.Tensor, child: torch.Tensor, level: Ca
     noise = torch.from_numpy(keys.uniform([keys.fold(KEY, row) for row in range(len(child))], level.tokens))
     with torch.no_grad():
         prefix = read_prefixes(policy.model, Ragged.of(list(above), torch.int32))
-        found = generate(policy.model, prefix, child, noise, Decoding(max_tokens=level.tokens), stop)
+        wanted = Wanted(child=child, noise=noise)
+        found = generate(policy.model, prefix, wanted, Decoding(max_tokens=level.tokens), stop)
     return found.ids.long().view(len(child), level.tokens)
 
 
