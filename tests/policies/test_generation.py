@@ -39,6 +39,21 @@ def test_prefixes_of_different_length_are_read_as_if_alone(model):
     torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-5)
 
 
+def test_many_prefixes_are_read_by_length_and_stay_in_order(model):
+    many = Ragged.of([[1, *range(5, 6 + (7 * row) % 23)] for row in range(50)], torch.int32)
+    with torch.no_grad():
+        together = read_prefixes(model, many)
+        alone = [read_prefixes(model, many.select(torch.tensor([row]))) for row in range(50)]
+    torch.testing.assert_close(together.logits, torch.cat([one.logits for one in alone]), atol=1e-5, rtol=1e-5)
+    assert torch.equal(together.mask.sum(1), many.lengths)
+    for row, one in enumerate(alone):
+        size = int(many.lengths[row])
+        for layer, own in zip(together.cache.layers, one.cache.layers, strict=True):
+            torch.testing.assert_close(layer.keys[row, :, -size:], own.keys[0], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(layer.values[row, :, -size:], own.values[0], atol=1e-5, rtol=1e-5)
+        assert together.mask[row, -size:].all()
+
+
 def test_expanding_leaves_the_prefix_as_it_was(model):
     with torch.no_grad():
         prefix = read_prefixes(model, PROMPTS)

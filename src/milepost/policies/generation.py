@@ -10,11 +10,14 @@ from typing import Any, Protocol
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from milepost.policies import shared_prefix
 from milepost.policies.decoding import Decoding, choose, chosen_log_prob
 from milepost.ragged import Ragged, gather_index, offsets_of
 
+MOST_READS, FEWEST_TOGETHER = 8, 16
+"""Prefixes are read in this many batches by length, of at least so many rows, so that little of a batch is padding."""
 COMPACT_BELOW = 0.75
 """Finished rows leave the batch when the share of unfinished ones falls below this."""
 
@@ -47,7 +50,7 @@ def _forward(model: Any, ids: Tensor, mask: Tensor | None, position: Tensor, cac
 
 
 def read_prefixes(model: Any, prefixes: Ragged) -> Prefix:
-    """Run the model once over each prefix.
+    """Run the model once over each prefix, those of similar length together.
 
     Args:
         model: a causal language model of transformers.
@@ -56,6 +59,28 @@ def read_prefixes(model: Any, prefixes: Ragged) -> Prefix:
     Returns:
         The cache, padded on the left, and the logits after each prefix; differentiable unless gradients are off.
     """
+    lengths = prefixes.lengths
+    order = lengths.argsort(stable=True)
+    reads = min(MOST_READS, len(order) // FEWEST_TOGETHER)
+    if reads < 2:
+        return _read(model, prefixes)
+    parts = [_read(model, prefixes.select(rows)) for rows in order.chunk(reads)]
+    back, width = order.argsort(), int(lengths.max())
+
+    def widened(value: Tensor, dimension: int) -> Tensor:
+        missing = width - value.shape[dimension]
+        return functional.pad(value, (0, 0) * (value.dim() - 1 - dimension) + (missing, 0))
+
+    cache = parts[0].cache
+    for place, layer in enumerate(cache.layers):
+        layers = [part.cache.layers[place] for part in parts]
+        layer.keys = torch.cat([widened(one.keys, 2) for one in layers])[back]
+        layer.values = torch.cat([widened(one.values, 2) for one in layers])[back]
+    mask = torch.cat([widened(part.mask, 1) for part in parts])[back]
+    return Prefix(cache=cache, mask=mask, logits=torch.cat([part.logits for part in parts])[back])
+
+
+def _read(model: Any, prefixes: Ragged) -> Prefix:
     lengths = prefixes.lengths
     width = int(lengths.max())
     mask = torch.arange(width) >= width - lengths.unsqueeze(1)
