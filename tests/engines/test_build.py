@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from milepost.engines import build
 from milepost.engines.settings import PolicySettings, RunSettings, TaskSettings
 from milepost.errors import MilepostError, UnknownName
+from milepost.policies.causal_lm import CausalLM
 
 SETTINGS = RunSettings(recipe="grpo", tasks=TaskSettings(names=("chain_sum", "spell_backward"), train=5, held_out=3))
 
@@ -36,6 +38,20 @@ def test_own_rewards_take_the_place_of_the_recipes(tmp_path: Path) -> None:
     job = build.job(replace(SETTINGS, reward=(f"{path}:brevity",)))
     assert [reward.name for reward in job.rewards] == ["brevity"]
     assert job.weights == (1.0,)
+
+
+def test_the_tasks_choose_environment_stop_strings_and_embedded_model() -> None:
+    tasks = TaskSettings(names=("search_2hop",), train=4, held_out=2, options={"search_2hop": {"turns": 3}})
+    world = build.world(replace(SETTINGS, tasks=tasks))
+    assert {task.family for task in (*world.train, *world.held_out)} == {"search_2hop"}
+    policy = world.policy
+    assert isinstance(policy, CausalLM)
+    assert policy.decoding.stop == ("</search>", "</answer>")
+    other = build.world(SETTINGS).policy
+    assert isinstance(other, CausalLM)
+    assert other.decoding.stop == ("</answer>",)
+    name = next(iter(policy.trainable()))
+    assert not torch.equal(policy.trainable()[name], other.trainable()[name])
 
 
 @pytest.mark.parametrize(

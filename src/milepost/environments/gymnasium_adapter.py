@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from milepost import checks, keys, optional
 from milepost.columns import End
-from milepost.part import Action, Environment, State, Task, Transition
+from milepost.part import Action, Environment, Observation, State, Task, Transition
 
 CHARACTERS = string.printable
 """Characters of actions and observations; any other is shown as "?"."""
@@ -60,26 +60,25 @@ def as_gymnasium(
         """The environment, one task at a time."""
 
         metadata: Mapping[str, Any] = {"render_modes": []}
-        observation_space, action_space = texts, texts
+        observation_space = action_space = texts
 
         def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[str, Any]:
             """Begin a task."""
             super().reset(seed=seed)
-            chosen, drawn = (options or {}).get("task"), int(self.np_random.integers(len(tasks)))
-            self.task = tasks[drawn if chosen is None else int(chosen)]
+            drawn = int(self.np_random.integers(len(tasks)))
+            self.task = tasks[int((options or {}).get("task", drawn))]
             self.key, self.steps = keys.fold(key, "gymnasium", int(self.np_random.integers(2**31))), 0
             start = environment.reset(self.task, self.key)
             self.state: State = start.state
-            return _shown(start.observation.text, characters), {"task": self.task.id, "end": End.OPEN.name}
+            return _shown(start.observation, characters), {"task": self.task.id, "end": End.OPEN.name}
 
         def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
             """Take an action."""
             went = environment.step(self.state, Action(text=action), keys.fold(self.key, "step", self.steps))
             self.state, self.steps = went.state, self.steps + 1
-            text = None if went.observation is None else went.observation.text
             info = {"task": self.task.id, "end": went.end.name, **went.columns}
-            stopped = went.end not in (End.OPEN, End.TERMINATED)
-            return _shown(text, characters), float(score(self.task, went)), went.end == End.TERMINATED, stopped, info
+            ended, stopped = went.end == End.TERMINATED, went.end not in (End.OPEN, End.TERMINATED)
+            return _shown(went.observation, characters), float(score(self.task, went)), ended, stopped, info
 
         def snapshot(self) -> tuple[Task, int, int, State]:
             """Return everything that the next step depends on."""
@@ -92,6 +91,7 @@ def as_gymnasium(
     return TextGame()
 
 
-def _shown(text: str | None, most: int) -> str:
+def _shown(observation: Observation | None, most: int) -> str:
+    text = "" if observation is None else observation.text or ""
     known = set(CHARACTERS)
-    return "".join(one if one in known else "?" for one in (text or "")[:most])
+    return "".join(one if one in known else "?" for one in text[:most])
