@@ -26,6 +26,7 @@ VERBS = {
     "cite": ("cite", "BibTeX of a recipe, or of what a run used"),
     "check": ("check", "the credit of a stored run, or the claims of a recipe"),
     "convert": ("convert", "stored conversations from one format to another, or to forests"),
+    "doctor": ("doctor", "a reward: is it fit to train on? and which levels of isolation does this machine have?"),
     "score": ("score", "stored trajectories scored again with another reward, into a new folder"),
 }
 """Verb to the module that holds it and one line of help."""
