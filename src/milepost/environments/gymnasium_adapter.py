@@ -54,25 +54,24 @@ def as_gymnasium(
     checks.not_empty("tasks", tasks)
     checks.at_least("characters", characters, 1)
     gymnasium = optional.load("gymnasium", extra="control", purpose="The Gymnasium interface")
-    texts = gymnasium.spaces.Text(max_length=characters, min_length=0, charset=CHARACTERS)
 
     class TextGame(gymnasium.Env):
         """The environment, one task at a time."""
 
         metadata: Mapping[str, Any] = {"render_modes": []}
-        observation_space = action_space = texts
+        observation_space = action_space = gymnasium.spaces.Text(characters, min_length=0, charset=CHARACTERS)
 
         def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[str, Any]:
             """Begin a task."""
             super().reset(seed=seed)
-            drawn = int(self.np_random.integers(len(tasks)))
-            self.task = tasks[int((options or {}).get("task", drawn))]
-            self.key, self.steps = keys.fold(key, "gymnasium", int(self.np_random.integers(2**31))), 0
-            start = environment.reset(self.task, self.key)
-            self.state: State = start.state
-            return _shown(start.observation, characters), {"task": self.task.id, "end": End.OPEN.name}
+            drawn = int(self.np_random.integers(len(tasks)))  # also where a task is named: the keys stay the same
+            self.task, self.steps = tasks[int((options or {}).get("task", drawn))], 0
+            self.key = keys.fold(key, "gymnasium", int(self.np_random.integers(2**31)))
+            begun = environment.reset(self.task, self.key)
+            self.state = begun.state
+            return _shown(begun.observation, characters), {"task": self.task.id, "end": End.OPEN.name}
 
-        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        def step(self, action: str) -> tuple[str, float, bool, bool, Mapping[str, Any]]:
             """Take an action."""
             went = environment.step(self.state, Action(text=action), keys.fold(self.key, "step", self.steps))
             self.state, self.steps = went.state, self.steps + 1
