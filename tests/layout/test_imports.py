@@ -8,6 +8,7 @@ import sys
 
 STAGES = (
     "environments", "policies", "sampling", "rewards", "credit", "objectives", "exploration", "curation", "evaluation",
+    "planning",
 )  # fmt: skip
 
 # Folder -> folders it may import from, besides itself. "root" is every top-level module.

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "--reference", type=Path, help="JSON lines: one task each, with the right answer as 'completion' or 'answer'"
     )
     parser.add_argument(
-        "--template", default="", help="how an answer stands in a completion, as in '<answer>{}</answer>'"
+        "--template", default="", help="how an answer stands: '<answer>{}</answer>'"
     )
     parser.add_argument("--tasks", type=int, default=16, help="tasks of a generator that are looked at")
     parser.add_argument(
@@ -89,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="LEVEL",
-        help="run the file as a program that nobody vouches for: interpreter, process, off; without a reward: say which "
-        "levels this machine has",
+        help="run the file as a program that nobody vouches for: interpreter, process, off; without a reward: say "
+        "which levels this machine has",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON array")
     return parser
@@ -127,8 +127,8 @@ def _generator(name: str, tasks: int) -> Diagnosis:
         return Diagnosis(source=name, cases=0, asked=0, findings=(), refused=REFUSED[name])
     try:
         pool = ReasoningGym(names=(name,), allow_exploitable=True).pool("demonstration", tasks)
-    except MilepostError as error:
-        return Diagnosis(source=name, cases=0, asked=0, findings=(), refused=str(error))
+    except (MilepostError, TypeError) as error:  # one generator makes fractions, which no record can hold
+        return Diagnosis(source=name, cases=0, asked=0, findings=(), refused=f"its tasks cannot be had: {error}")
     known = [task.record for task in pool if task.record.get("answer") is not None]
     cases = [Case(record=record, reference=str(record["answer"])) for record in known]
     if not cases:

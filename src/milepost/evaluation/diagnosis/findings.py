@@ -1,4 +1,4 @@
-"""What a reward's answers show: eight checks, each with the number that decides it and the limit that it must keep."""
+"""What a reward's answers show: nine checks, each with the number that decides it and the limit that it must keep."""
 
 from __future__ import annotations
 
@@ -206,14 +206,6 @@ def examine(
     """
     limits = limits or Thresholds()
     full = full_marks(questions, replies)
-    failed = [place for place, reply in enumerate(replies) if reply.value is None]
-    moved = [
-        place
-        for place, (one, other) in enumerate(zip(replies, again, strict=True))
-        if (one.value is None) != (other.value is None)
-        or (one.value is not None and other.value is not None and abs(one.value - other.value) > TOLERANCE)
-    ]
-    slowest = max(seconds, default=math.nan)
     return (
         _references(questions, replies, full, limits),
         _wrong("nonsense is not paid", ("nonsense", "empty"), questions, replies, limits.nonsense_paid),
@@ -221,27 +213,30 @@ def examine(
         _constant(questions, replies, full, limits),
         _length(questions, replies, full, limits),
         _ties(questions, replies, limits),
-        _share(
-            "never fails",
-            len(failed),
-            len(replies),
-            limits.failed,
-            "answers made it fail",
-            _example(questions, replies, failed),
-        ),
-        _share(
-            "stable",
-            len(moved),
-            len(replies),
-            0.0,
-            "rewards changed when asked again",
-            _example(questions, replies, moved),
-        ),
-        Finding(
-            check="fast",
-            ok=not slowest > limits.slow_s,
-            measure=slowest,
-            limit=limits.slow_s,
-            text=f"{statistics.median(seconds) if seconds else math.nan:.3g} s per answer, {slowest:.3g} s at most",
-        ),
+        _failures(questions, replies, limits),
+        _changes(questions, replies, again),
+        _time(seconds, limits),
     )
+
+
+def _failures(questions: Sequence[Question], replies: Sequence[Reply], limits: Thresholds) -> Finding:
+    failed = [place for place, reply in enumerate(replies) if reply.value is None]
+    example = _example(questions, replies, failed)
+    return _share("never fails", len(failed), len(replies), limits.failed, "answers made it fail", example)
+
+
+def _changes(questions: Sequence[Question], replies: Sequence[Reply], again: Sequence[Reply]) -> Finding:
+    moved = [
+        place
+        for place, (one, other) in enumerate(zip(replies, again, strict=True))
+        if (one.value is None) != (other.value is None)
+        or (one.value is not None and other.value is not None and abs(one.value - other.value) > TOLERANCE)
+    ]
+    example = _example(questions, replies, moved)
+    return _share("stable", len(moved), len(replies), 0.0, "rewards changed when asked again", example)
+
+
+def _time(seconds: Sequence[float], limits: Thresholds) -> Finding:
+    slowest, usual = max(seconds, default=math.nan), statistics.median(seconds) if seconds else math.nan
+    text = f"{usual:.3g} s per answer, {slowest:.3g} s at most"
+    return Finding(check="fast", ok=not slowest > limits.slow_s, measure=slowest, limit=limits.slow_s, text=text)

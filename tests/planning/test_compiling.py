@@ -1,0 +1,23 @@
+"""The loop comes as it is written or as machine code; which one it is can be seen."""
+
+from milepost.planning import compiling, kernel
+
+
+def test_as_written():
+    loop = compiling.loop(fast=False)
+    assert not loop.compiled
+    assert loop.grow is kernel.grow
+
+
+def test_every_function_is_compiled():
+    """A function that is left out would be called as Python, or refused."""
+    functions = [
+        name for name, value in vars(kernel).items() if callable(value) and value.__module__ == kernel.__name__
+    ]
+    classes = {"World", "Rule", "Tree"}
+    assert set(functions) - classes == set(compiling._FUNCTIONS)
+
+
+def test_numba_is_seen():
+    assert compiling.available()
+    assert compiling.loop(fast=True).compiled
