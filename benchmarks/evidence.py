@@ -1,6 +1,6 @@
 """The figures of docs/evidence.md that take long: the demo, comparisons at equal cost, kills, workers.
 
-    python -m benchmarks.evidence [demo] [kills] [workers] [a-grae] [vas] [--repeats 5] [--steps 30] [--out FOLDER]
+    python -m benchmarks.evidence [demo] [kills] [workers] [a-grae] [vas] [slate] [--repeats 5] [--steps 30] [--out DIR]
 
 Prints one line of Markdown per figure, for the table of docs/evidence.md. Everything runs through the command line as a
 user would call it.
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 DEMO = "examples/demo.toml"
+SUMS = "examples/sums.toml"
 POOL = "examples/mixed.toml"
 VERSIONS = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "numpy"))
 
@@ -54,14 +55,14 @@ def demo(chosen: argparse.Namespace) -> None:
     began = time.perf_counter()
     out = chosen.out / "demo"
     shutil.rmtree(out, ignore_errors=True)
-    last = call("run", "grpo", "@", DEMO, "--out", str(out))[-1]
+    last = call("run", "@", DEMO, "--out", str(out))[-1]
     seconds = time.perf_counter() - began
     before, after = last["first"], last["last"]
     figure = (
         f"held-out success {before['success']:.1%} -> {after['success']:.1%}, gain {last['gain']:.1%} "
         f"[{last['gain_low']:.1%}, {last['gain_high']:.1%}] in {seconds:.0f} s"
     )
-    row("the demo's policy learns", figure, f"milepost run grpo @ {DEMO}")
+    row("the demo's policy learns", figure, f"milepost run @ {DEMO}")
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -76,7 +77,7 @@ def kills(chosen: argparse.Namespace) -> None:
     whole, cut = chosen.out / "whole", chosen.out / "cut"
     for folder in (whole, cut):
         shutil.rmtree(folder, ignore_errors=True)
-    flags = ("@", DEMO, "--steps", "40", "--tasks-per-step", "8", "--held-out", "16")
+    flags = ("@", SUMS, "--steps", "40", "--tasks-per-step", "8", "--held-out", "16")
     call("run", "grpo", *flags, "--out", str(whole))
     moments, times = random.Random(3), 0
     while times < 10:
@@ -109,7 +110,7 @@ def workers(chosen: argparse.Namespace) -> None:
     folders = [chosen.out / "one", chosen.out / "two"]
     for number, folder in enumerate(folders, 1):
         shutil.rmtree(folder, ignore_errors=True)
-        call("run", "grpo", "@", DEMO, "--steps", "1", "--workers", str(number), "--out", str(folder))
+        call("run", "grpo", "@", SUMS, "--steps", "1", "--workers", str(number), "--out", str(folder))
     one, two = (storage.read(folder / "forests" / "step-000001") for folder in folders)
     tokens = bool((one["tokens.id"] == two["tokens.id"]).all())
     valid = one.valid("tokens.log_prob")
@@ -139,8 +140,9 @@ JOBS: dict[str, Callable[[argparse.Namespace], None]] = {
     "demo": demo,
     "kills": kills,
     "workers": workers,
-    "a-grae": compare("a-grae", "grpo", DEMO),
+    "a-grae": compare("a-grae", "grpo", SUMS),
     "vas": compare("vas", "grpo", POOL),
+    "slate": compare("slate", "grpo", DEMO),
 }
 
 

@@ -163,3 +163,11 @@ def test_usage(call, engine):
     assert call("compare", "barge", "bargo").code == 2
     assert "several units" in call("compare", "barge", "barge", "--cost", "tokens=1", "reward_calls=2").err
     assert engine.started == []
+
+
+def test_a_dry_run_shows_both_and_runs_nothing(call, engine):
+    done = call("compare", "barge", "barge", "--steps", "3", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert {name: one["update"]["steps"] for name, one in found.items()} == {"barge-a": 3, "barge-b": 3}
+    assert not Path("runs").exists()

@@ -178,3 +178,17 @@ def test_trackers_by_comma(resolve):
     assert resolve("--track", "tensorboard, trackio").launch.trackers == ("tensorboard", "trackio")
     with pytest.raises(UnknownName, match="Did you mean 'trackio'"):
         resolve("--track", "tracio")
+
+
+def test_recipes_of_a_domain_have_its_defaults_and_a_file_or_flag_has_the_last_word(monkeypatch, recipes):
+    monkeypatch.setattr(flags, "DOMAINS", {"text": {"tasks": {"names": ["search"]}, "update": {"steps": 7}}})
+    plain = flags.resolve("barge", {}, [], prog="x").settings
+    assert (plain.tasks.names, plain.update.steps) == (("search",), 7)
+    asked = flags.resolve("barge", {"update": {"steps": 9}}, ["--tasks", "chain_sum"], prog="x").settings
+    assert (asked.tasks.names, asked.update.steps) == (("chain_sum",), 9)
+    assert flags.resolve("barge", {}, [], prog="x", domain="none").settings.update.steps == 60
+
+
+def test_recipes_that_are_compared_share_a_domain(recipes):
+    assert flags.domain_of(["barge", "barge"]) == "text"
+    assert flags.domain_of(["long-ferry", "barge"]) == "flow"

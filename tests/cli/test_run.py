@@ -188,7 +188,7 @@ def test_without_the_extra_the_run_says_what_to_install(call, engine, monkeypatc
 
 def test_the_demo_is_a_file_that_run_reads(capsys):
     demo = Path(__file__).parents[2] / "examples" / "demo.toml"
-    assert main(["run", "grpo", "@", str(demo), "--dry-run"]) == 0
+    assert main(["run", "@", str(demo), "--dry-run"]) == 0
     found = tomllib.loads(capsys.readouterr().out)
     given = tomllib.loads(demo.read_text())
     assert all(

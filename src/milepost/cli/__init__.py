@@ -27,6 +27,7 @@ VERBS = {
     "check": ("check", "the credit of a stored run, or the claims of a recipe"),
     "convert": ("convert", "stored conversations from one format to another, or to forests"),
     "doctor": ("doctor", "a reward: is it fit to train on? and which levels of isolation does this machine have?"),
+    "triage": ("triage", "which of many stored conversations to read: signals, near duplicates, a selection"),
     "score": ("score", "stored trajectories scored again with another reward, into a new folder"),
 }
 """Verb to the module that holds it and one line of help."""
@@ -53,7 +54,7 @@ def overview() -> str:
             "commands:",
             *lines,
             "",
-            "Each command has --help and --json. Start with: milepost run grpo @ examples/demo.toml",
+            "Each command has --help and --json. Start with: milepost run @ examples/demo.toml",
             "Exit codes: 0 done, 1 found a problem it was asked to look for, 2 wrong usage, 3 failed or interrupted.",
             "MILEPOST_DEBUG=1 shows the traceback of an error.",
         ]

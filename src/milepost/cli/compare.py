@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
+
 from milepost.cli import flags, output
 from milepost.errors import MissingExtra, SettingError, unknown_name
 
@@ -76,6 +78,9 @@ def main(argv: Sequence[str]) -> int:
     if all(Path(name).is_dir() for name in words.names):
         return _folders(words)
     asked = _asked(words)
+    if asked.launch.dry_run:
+        _show(asked)
+        return output.DONE
     out = Path(asked.launch.out) if asked.launch.out else _free_folder()
     try:
         found = _run(asked, out)
@@ -111,6 +116,15 @@ def _folders(words: flags.Words) -> int:
 # ---- two methods to run ----
 
 
+def _show(asked: _Asked) -> None:
+    """The resolved configurations: of the second method the steps and the budget follow from what the first spends."""
+    both = {side.name: asdict(side.settings) for side in (asked.first, asked.second)}
+    if asked.launch.json:
+        output.document(both)
+    else:
+        output.say(tomli_w.dumps(both).rstrip())
+
+
 def _asked(words: flags.Words) -> _Asked:
     from milepost.engines.pairs import UNLIMITED, Side
 
@@ -126,6 +140,7 @@ def _asked(words: flags.Words) -> _Asked:
             flags.merged(_fitting(shared, own), file),
             _for_side(words.flags, own, known[0] | known[1]),
             prog=f"milepost compare {' '.join(words.names)}",
+            domain=flags.domain_of(recipes),
         )
         for recipe, file, own in zip(recipes, files, known, strict=True)
     ]

@@ -18,7 +18,7 @@ from milepost import recipe
 from milepost.cli import build_settings
 from milepost.engines import settings as sections
 from milepost.engines import toml_file
-from milepost.engines.settings import RunSettings
+from milepost.engines.settings import DOMAINS, RunSettings
 from milepost.errors import FormatError, SettingError, unknown_name
 
 TRACKERS = ("tensorboard", "trackio")
@@ -122,7 +122,22 @@ def read_file(path: Path | None) -> dict[str, Any]:
         raise SettingError(str(error)) from error
 
 
-def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: str) -> Chosen:
+def domain_of(names: Sequence[str]) -> str:
+    """Domain whose defaults recipes take: the first one of the first recipe that the others have too.
+
+    Args:
+        names: recipes.
+
+    Returns:
+        The domain; the first recipe's own where there is no common one.
+    """
+    first, *rest = (recipe.card(name).domains for name in names)
+    return next((one for one in first if all(one in others for others in rest)), first[0])
+
+
+def resolve(
+    name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: str, domain: str | None = None
+) -> Chosen:
     """Settings of a run: defaults, then the file, then the flags.
 
     Args:
@@ -130,6 +145,7 @@ def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: 
         given: content of the file.
         flags: what the user typed after the recipe.
         prog: what the help calls the command.
+        domain: whose defaults; by default the recipe's first.
 
     Returns:
         Every setting, those of the recipe included.
@@ -143,6 +159,7 @@ def resolve(name: str, given: Mapping[str, Any], flags: Sequence[str], *, prog: 
 
     own = build_settings.of(name)
     typed, options = _take_free(flags)
+    given = merged(DOMAINS.get(domain or domain_of([name]), {}), given)
     asked = toml_file.from_mapping(RunSettings, merged({**given, "recipe": name}, options))
     chosen = toml_file.from_mapping(_record(own), asked.settings, inside="settings")
     kinds = _kinds(own)

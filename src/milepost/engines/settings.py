@@ -16,6 +16,16 @@ BUDGET_UNITS = ("tokens", "model_calls", "reward_calls", "environment_steps")
 """Units that the loop counts, see `measure.COST`. Time is none: a run must not depend on the machine."""
 
 
+DOMAINS: Mapping[str, Mapping[str, Any]] = {
+    "agent": {
+        "tasks": {"names": ["search"], "train": 2048, "held_out": 96},
+        "policy": {"max_tokens": 72},
+        "update": {"steps": 18, "tasks_per_step": 16, "learning_rate": 2.5e-4},
+    }
+}
+"""Defaults of the recipes whose first domain this is, where they differ from the defaults below."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings:
     """Which tasks to train on and to hold out."""

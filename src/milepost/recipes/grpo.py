@@ -14,7 +14,7 @@ CARD = Card(
     title="GRPO: group relative policy optimisation",
     paper="arXiv:2402.03300",
     year=2024,
-    domains=("text",),
+    domains=("text", "agent"),
     summary="Trains on tasks with a verifier and without a value network: the answers to a task are compared.",
     parts={
         "choice": "a shuffled pass over the pool",

@@ -66,7 +66,7 @@ def read(folder: Path) -> Run:
     if not (folder / "manifest.json").is_file() and not (folder / "metrics.jsonl").is_file():
         raise UnknownName(
             f"{folder} holds no run: expected manifest.json or metrics.jsonl. "
-            "Give the folder that `milepost run` printed, or start one with `milepost run grpo @ examples/demo.toml`."
+            "Give the folder that `milepost run` printed, or start one with `milepost run @ examples/demo.toml`."
         )
     manifest = _json(folder / "manifest.json")
     settings = _toml(folder / "run.toml")
