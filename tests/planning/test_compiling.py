@@ -1,6 +1,6 @@
 """The loop comes as it is written or as machine code; which one it is can be seen."""
 
-from milepost.planning import compiling, kernel
+from milepost.planning import collision, compiling, kernel
 
 
 def test_as_written():
@@ -12,7 +12,10 @@ def test_as_written():
 def test_every_function_is_compiled():
     """A function that is left out would be called as Python, or refused."""
     functions = [
-        name for name, value in vars(kernel).items() if callable(value) and value.__module__ == kernel.__name__
+        name
+        for module in (collision, kernel)
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", "") == module.__name__
     ]
     classes = {"World", "Rule", "Tree"}
     assert set(functions) - classes == set(compiling._FUNCTIONS)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from milepost import keys
-from milepost.planning import kernel
+from milepost.planning import collision, kernel
 from milepost.planning.planner import RRTStar, _plant, _room
 from milepost.planning.problems import problem
 from milepost.planning.spheroid import focal_sum, volume
@@ -21,7 +21,7 @@ def tree_of(points):
     _plant(tree, world._replace(start=points[0]))
     kernel.insert(tree, 0)
     for point in points[1:]:
-        kernel.add(tree, point, 0, kernel.distance(points[0], point))
+        kernel.add(tree, point, 0, collision.distance(points[0], point))
     return tree
 
 
@@ -44,7 +44,7 @@ def test_a_move_reaches_the_whole_subtree():
     points = np.array([[0.0, 0], [1, 0], [2, 0], [2, 1], [0, 1]])
     tree = tree_of(points)
     for vertex, parent in ((2, 1), (3, 2), (4, 3)):
-        kernel.move(tree, vertex, parent, tree.cost[parent] + kernel.distance(points[parent], points[vertex]))
+        kernel.move(tree, vertex, parent, tree.cost[parent] + collision.distance(points[parent], points[vertex]))
     assert tree.cost[:5].tolist() == [0, 1, 2, 3, 5]
     kernel.move(tree, 3, 0, math.sqrt(5))
     assert tree.cost[:5].tolist() == pytest.approx([0, 1, 2, math.sqrt(5), math.sqrt(5) + 2])

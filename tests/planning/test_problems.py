@@ -8,7 +8,7 @@ import torch
 
 from milepost import keys
 from milepost.errors import SettingError, UnknownName
-from milepost.planning import kernel
+from milepost.planning import collision
 from milepost.planning.problems import NAMES, Problem, motions_free, problem, states_free
 
 KEY = keys.fold(keys.root(2), "problems")
@@ -25,7 +25,7 @@ def states(task, count, purpose="states"):
 def test_one_by_one_equals_all_at_once(name):
     task, world = problem(name), problem(name).world()
     given = states(task, 2000)
-    assert [kernel.free(world, one) for one in given.numpy()] == states_free(task, given).tolist()
+    assert [collision.free(world, one) for one in given.numpy()] == states_free(task, given).tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,7 +36,9 @@ def test_motions(name):
     ends = begins + 0.2 * (ends - begins)
     fine = states_free(task, begins) & states_free(task, ends)
     begins, ends = begins[fine], ends[fine]
-    exact = torch.tensor([kernel.motion_free(world, a, b) for a, b in zip(begins.numpy(), ends.numpy(), strict=True)])
+    exact = torch.tensor(
+        [collision.motion_free(world, a, b) for a, b in zip(begins.numpy(), ends.numpy(), strict=True)]
+    )
     coarse = motions_free(task, begins, ends)
     assert not bool((exact & ~coarse).any())
     assert float((exact == coarse).double().mean()) > 0.97
@@ -52,23 +54,6 @@ def test_an_arm_by_hand():
     given = torch.tensor([[0.0, 0.0], [0.2, 0.0], [math.pi / 2, 0.0], [math.pi / 2, -math.pi / 2]]).double()
     # straight out over the disc; its end passes above it by 1.5 sin 0.2 = 0.298; straight up; up, then out at height 1
     assert states_free(arm, given).tolist() == [False, True, True, True]
-
-
-def test_a_segment_and_a_box_by_hand():
-    low, high = np.array([0.0, 0.0]), np.array([1.0, 1.0])
-    for one, other, hit in (
-        ((-1, 0.5), (2, 0.5), True), ((-1, 2), (2, 2), False), ((-0.5, 0.6), (0.6, -0.5), True),
-        ((-0.5, 0.4), (0.4, -0.5), False), ((0.5, 0.5), (0.5, 0.5), True), ((1, 2), (1, 3), False),
-        ((1, 1), (2, 2), True),
-    ):  # fmt: skip
-        assert kernel.segment_hits_box(np.array(one, float), np.array(other, float), low, high) is hit
-
-
-def test_a_corner_cannot_be_cut():
-    """Trap: states looked at by a share of the world's size let paths cut corners in large worlds; boxes are exact."""
-    task = problem("wide")
-    begins, ends = torch.tensor([[-0.26, 0.2]]).double(), torch.tensor([[-0.2, 0.26]]).double()
-    assert not kernel.motion_free(task.world(), begins[0].numpy(), ends[0].numpy())
 
 
 @pytest.mark.parametrize("name", NAMES)

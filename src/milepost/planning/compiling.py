@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from milepost import optional
-from milepost.planning import kernel
+from milepost.planning import collision, kernel
 
 _FUNCTIONS = (
     "distance", "segment_hits_box", "arm_hits", "free", "motion_free", "nearest", "insert", "attach", "add", "move",
@@ -19,7 +19,7 @@ _FUNCTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """The functions of `kernel` that the planner calls."""
+    """The functions that the planner calls."""
 
     compiled: bool
     grow: Any
@@ -37,16 +37,16 @@ def loop(*, fast: bool) -> Loop:
         fast: as machine code; compiling takes some seconds, once per process.
 
     Returns:
-        Functions with the signatures of `kernel`.
+        Functions with the signatures of `kernel` and `collision`.
 
     Raises:
         MissingExtra: machine code is asked for and numba is not installed.
     """
-    names: dict[str, Any] = dict(vars(kernel))
+    names: dict[str, Any] = {**vars(collision), **vars(kernel)}
     if fast:
         numba = optional.load("numba", extra="planning", purpose="The planner's compiled loop")
         for name in _FUNCTIONS:
-            function: Any = getattr(kernel, name)
+            function = names[name]
             names[name] = numba.njit(types.FunctionType(function.__code__, names, name), nogil=True)
     chosen = {name: names[name] for name in ("grow", "prune", "insert", "free", "motion_free")}
     return Loop(compiled=fast, **chosen)

@@ -15,7 +15,7 @@ from torch import Tensor, from_numpy
 
 from milepost import checks, keys
 from milepost.errors import SettingError
-from milepost.planning import compiling, kernel
+from milepost.planning import collision, compiling, kernel
 from milepost.planning.problems import Problem
 
 CHUNK = 256
@@ -142,7 +142,7 @@ class _Growth:
     planner: RRTStar
     problem: Problem
     loop: compiling.Loop
-    world: kernel.World
+    world: collision.World
     rule: kernel.Rule
     tree: kernel.Tree
     pruned_at: float = math.inf
@@ -225,7 +225,7 @@ def _room(size: int, room: int) -> kernel.Tree:
     )
 
 
-def _plant(tree: kernel.Tree, world: kernel.World) -> None:
+def _plant(tree: kernel.Tree, world: collision.World) -> None:
     """Make the start the only vertex."""
     tree.points[0] = world.start
     tree.numbers[:] = (1, -1, 0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from milepost import checks, keys
 from milepost.errors import SettingError, unknown_name
-from milepost.planning import kernel
+from milepost.planning import collision
 
 Box = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -49,7 +49,7 @@ class Problem:
             raise SettingError(f"Problem {self.name!r} has bounds {self.low} to {self.high}: low must be below high.")
         checks.positive("spacing", self.spacing)
         for name, state in (("start", self.start), ("goal", self.goal)):
-            if not kernel.free(self.world(), np.array(state, dtype=np.float64)):
+            if not collision.free(self.world(), np.array(state, dtype=np.float64)):
                 raise SettingError(f"The {name} {state} of problem {self.name!r} is out of bounds or in an obstacle.")
 
     @property
@@ -67,13 +67,13 @@ class Problem:
         """Length of the diagonal of the bounds."""
         return math.dist(self.low, self.high)
 
-    def world(self) -> kernel.World:
+    def world(self) -> collision.World:
         """The problem as arrays for the inner loop."""
         size = len(self.low)
         lows, highs = np.array(self.low, dtype=np.float64), np.array(self.high, dtype=np.float64)
         corners = np.array(self.boxes, dtype=np.float64).reshape(len(self.boxes), 2, size)
         start, goal = np.array(self.start, dtype=np.float64), np.array(self.goal, dtype=np.float64)
-        return kernel.World(
+        return collision.World(
             low=lows,
             high=highs,
             start=start,
