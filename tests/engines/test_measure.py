@@ -43,6 +43,17 @@ def test_all_failed_has_no_mean() -> None:
     assert measure.groups(forest) == {"credit/groups": 0.0, "credit/dead_groups": 1.0, "credit/lone_rows": 0.0}
 
 
+def test_rewards_of_steps_count_at_every_step_and_so_do_their_failures() -> None:
+    columns = {
+        "ok.total": [False, True, True, False, False],
+        "reward.total": [None, 1.0, 0.0, None, None],
+        "reason.total": [None, None, None, "reward_error", "reward_error"],
+        "end": [int(End.OPEN), int(End.OPEN), int(End.TERMINATED), int(End.TERMINATED), int(End.PRUNED)],
+    }
+    found = measure.rewards(Forest.of([-1, 0, 1, 1, 0], columns), ("total",))
+    assert found == {"reward/total_failed": 0.5, "reward/total_mean": 0.5, "reward/total_std": 0.5}
+
+
 def test_groups_with_equal_ok_rewards_are_dead() -> None:
     assert measure.groups(batch()) == {"credit/groups": 2.0, "credit/dead_groups": 0.5, "credit/lone_rows": 0.0}
 
@@ -102,5 +113,12 @@ def test_a_pruned_candidate_is_judged_only_where_its_reward_failed():
     forest = Forest.of([-1, 0, 0, 0], {**columns, "reason.total": [None, "reward_error: gone", None, None]})
     assert measure.finished(forest).tolist() == [1, 3]
     assert measure.finished(forest, "other").tolist() == [3]
-    lost = forest.with_columns({"end": [int(End.OPEN), *[int(End.PRUNED)] * 3]})
-    assert measure.rewards(lost, ("total",))["reward/total_failed"] == 1.0
+    assert measure.rewards(forest, ("total",))["reward/total_failed"] == pytest.approx(1 / 3)
+    lost = forest.with_columns(
+        {
+            "end": [int(End.OPEN), *[int(End.PRUNED)] * 3],
+            "ok.total": [False] * 4,
+            "reason.total": [None, *["reward_error: gone"] * 3],
+        }
+    )
+    assert measure.rewards(lost, ("total",)) == {"reward/total_failed": 1.0}

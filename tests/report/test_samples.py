@@ -3,6 +3,7 @@ import json
 import pytest
 
 from milepost import storage
+from milepost.columns import End
 from milepost.forest import Forest
 from milepost.report import samples
 from milepost.report.stored import groups, steps
@@ -148,3 +149,29 @@ def test_an_unscored_tree_has_no_arithmetic(tmp_path):
     one = taken(stored(Forest.of([-1, 0, 0], {"text": ["ask", "a", "b"]}), tmp_path))
     assert one.compared == ()
     assert [branch.views[0].line for branch in one.trunk.branches] == [None, None]
+
+
+def test_a_tree_whose_steps_are_judged_is_explained_by_their_own_rewards(tmp_path):
+    nan = None
+    forest = Forest.of(
+        [-1, 0, 0, 2, 2],  # two candidates, the second is executed; then two answers
+        {
+            "reward.total": [nan, 1.0, 0.0, -1.0, -1.0],
+            "ok.total": [False, True, True, True, True],
+            "reason.total": [None] * 5,
+            "reward.outcome": [nan, nan, nan, 1.0, nan],
+            "ok.outcome": [False, False, False, True, False],
+            "reason.outcome": [None] * 5,
+            "advantage": [0.0, 0.5, -0.5, 0.0, 0.0],
+            "end": [int(one) for one in (End.OPEN, End.PRUNED, End.OPEN, End.TERMINATED, End.PRUNED)],
+            "task": ["t:1"] + [None] * 4,
+        },
+    )
+    read = stored(forest, tmp_path)
+    (found,) = groups.groups(read, "total")
+    assert not found.dead, "all answers are equal, and the first choice still taught something"
+    shown = samples.sample(read, samples.Choice(root=0, why=()), step=1, scale=1.0, per_character=False)
+    assert shown.arithmetic.found
+    assert [line.reward for line in shown.arithmetic.lines] == [1.0, 0.0]
+    pruned = shown.trunk.branches[0].views[0]
+    assert [score.name for score in pruned.scores] == ["total"], "a reward that was never asked for did not fail"

@@ -42,15 +42,17 @@ def rewards(forest: Forest, names: tuple[str, ...]) -> dict[str, float]:
         names: names of the rewards.
 
     Returns:
-        `reward/<name>_mean`, `reward/<name>_std` (population; both absent when nothing counts) and
-        `reward/<name>_failed` (share of leaves without a reward).
+        `reward/<name>_mean`, `reward/<name>_std` (population, over every row that has the reward; both absent when none
+        has) and `reward/<name>_failed` (share without it, of the finished leaves and all other rows asked about).
     """
     found: dict[str, float] = {}
     for name in names:
-        leaves = finished(forest, name)
-        ok = forest[f"ok.{name}"][leaves]
-        value = forest[f"reward.{name}"][leaves][ok].double()
-        found[f"reward/{name}_failed"] = 1 - float(ok.double().mean())
+        ok = forest[f"ok.{name}"].bool()
+        asked = ok | torch.zeros_like(ok).index_fill(0, finished(forest, name), True)
+        if f"reason.{name}" in forest:
+            asked = asked | forest.valid(f"reason.{name}")
+        value = forest[f"reward.{name}"][ok].double()
+        found[f"reward/{name}_failed"] = 1 - float(ok[asked].double().mean())
         if len(value):
             found[f"reward/{name}_mean"] = float(value.mean())
             found[f"reward/{name}_std"] = float(value.std(correction=0))

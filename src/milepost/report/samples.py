@@ -211,12 +211,16 @@ class _Worked:
 def _arithmetic(steps: Steps, root: int, reward: str | None) -> _Worked:
     """Arithmetic of every sibling group of a tree, and that of its first branching."""
     worth = groups.worth(steps, root, reward)
+    own = {row: None if reward is None else steps.number(f"reward.{reward}", row) for row in steps.trees[root]}
     lines: dict[int, Line] = {}
     first, compared = explain((), ()), ()
     for row in steps.trees[root] if reward is not None else ():
         below = steps.children[row]
         if len(below) > 1 or row == root:
-            why = explain([worth[child] for child in below], [steps.number("advantage", child) for child in below])
+            credits = [steps.number("advantage", child) for child in below]  # noqa: A001
+            why = explain([own[child] for child in below], credits)  # of a rule that looks at single steps
+            if not why.found or any(own[child] is None for child in below):
+                why = explain([worth[child] for child in below], credits)
             lines |= dict(zip(below, why.lines, strict=True))
             if len(compared) < 2:
                 first, compared = why, below
@@ -304,7 +308,7 @@ def _scores(steps: Steps, row: int) -> tuple[Score, ...]:
         value, reason = steps.number(f"reward.{name}", row), steps.text(f"reason.{name}", row)
         if value is not None:
             found.append(Score(name=name, value=value, reason=""))
-        elif reason is not None or not steps.children[row]:
+        elif reason is not None or not (steps.children[row] or steps.end(row) is End.PRUNED):
             found.append(Score(name=name, value=None, reason=reason or "no reason stored"))
     return tuple(found)
 

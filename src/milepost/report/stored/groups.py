@@ -33,6 +33,8 @@ class Group:
     spread: Spread
     scored: bool = True
     """Whether the forest has that reward at all."""
+    credit: float | None = None
+    """Largest size of a step's credit; None where no credit is stored."""
 
     @property
     def failed(self) -> int:
@@ -41,8 +43,9 @@ class Group:
 
     @property
     def dead(self) -> bool:
-        """Whether no answer differs from another in reward, so that nothing can be learned from comparing them."""
-        return self.spread.count > 1 and self.spread.std == 0
+        """Whether nothing can be learned: no step has credit, or, where none is stored, no answer differs in reward."""
+        taught = self.spread.std if self.credit is None else self.credit
+        return self.spread.count > 1 and taught == 0
 
 
 def spread(values: Sequence[float | None]) -> Spread:
@@ -84,7 +87,15 @@ def group(steps: Steps, root: int, reward: str | None) -> Group:
     """
     leaves = steps.leaves_below(root)
     rewards = tuple(None if reward is None else steps.number(f"reward.{reward}", leaf) for leaf in leaves)
-    return Group(root=root, leaves=leaves, rewards=rewards, spread=spread(rewards), scored=reward is not None)
+    credits = [abs(value) for row in steps.trees[root] if (value := steps.number("advantage", row)) is not None]  # noqa: A001
+    return Group(
+        root=root,
+        leaves=leaves,
+        rewards=rewards,
+        spread=spread(rewards),
+        scored=reward is not None,
+        credit=max(credits, default=None),
+    )
 
 
 def groups(steps: Steps, reward: str | None) -> tuple[Group, ...]:
