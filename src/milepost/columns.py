@@ -120,6 +120,7 @@ COLUMNS: dict[str, Column] = dict(
         _column("time", "number", "float32", "sampling", "time arrived at, 1 is noise", checked=True),
         _column("mean", "number", "any", "sampling", "mean of the transition", checked=True),
         _column("std", "number", "any", "sampling", "standard deviation of the transition", checked=True),
+        _column("completion", "number", "any", "sampling", "clean latent reached from here without noise", checked=True),
         _column("stochastic", "number", "bool", "sampling", "whether the transition has a density"),
         _column(
             "log_prob",
@@ -142,6 +143,7 @@ COLUMNS: dict[str, Column] = dict(
         _column("keep", "number", "bool", "curation", "whether the step is kept"),
         _column("weight", "number", "float32", "curation", "weight of the step", checked=True),
         _column("label.*", "text", "string", "curation", "a label of the step"),
+        _column("signal.*", "number", "int64", "curation", "signals of that kind in the trajectory that ends here"),
         _column(
             "inclusion", "number", "float64", "curation", "probability with which the step was selected", checked=True
         ),

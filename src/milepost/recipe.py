@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from milepost.errors import FormatError, SettingError, unknown_name
 
@@ -125,10 +125,87 @@ class Train:
             )
 
 
+class Curation(Protocol):
+    """Reads stored trajectories and writes what is thought of them: labels, what is kept, weights."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns it uses."""
+        ...
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Columns it adds."""
+        ...
+
+    def __call__(self, forest: Forest) -> Forest:
+        """Return the forest with the written columns; rows and what else they hold stay as they are."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curate:
+    """Read stored trajectories, step by step of the curation."""
+
+    steps: tuple[Curation, ...]
+
+    def __post_init__(self) -> None:
+        """Check that columns are those of curation, and that none has two writers."""
+        written = [column for step in self.steps for column in step.writes]
+        stray = [one for one in written if one.partition(".")[0] not in CURATED]
+        if stray or len(set(written)) != len(written):
+            raise SettingError(f"The steps write {written}: each column once, and only of {', '.join(CURATED)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What one search came to."""
+
+    forest: Forest
+    cost: float
+    """Of the best trajectory, the less the better; infinite where none was found."""
+    progress: tuple[tuple[int, float], ...]
+    """Work done, and the best cost at that time."""
+    scene: Mapping[str, Any]
+    """JSON: what a report needs to draw the task and the best trajectory."""
+
+
+class Seeker(Protocol):
+    """Looks for the best trajectory of a task."""
+
+    def __call__(self, task: str, key: int) -> Found:
+        """Search; all randomness comes from `key`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Grow toward a goal, without learning."""
+
+    tasks: tuple[str, ...]
+    seekers: Mapping[str, Seeker]
+    """By name; the first is the method, the others are what it is compared with, on the same keys."""
+    repeats: int = 1
+    """Searches per task and seeker."""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to do."""
+        if not self.tasks or not self.seekers or self.repeats < 1:
+            raise SettingError(
+                f"A search of {len(self.tasks)} tasks with {len(self.seekers)} seekers, {self.repeats} times, does "
+                "nothing: give one of each at least."
+            )
+
+
+CURATED = ("keep", "weight", "label", "signal", "inclusion")
+"""Columns and families that curation writes."""
+Job: TypeAlias = Train | Curate | Search
+
+
 class Builder(Protocol):
     """The `build` function of a recipe: settings with the paper's defaults to a job."""
 
-    def __call__(self, **settings: Any) -> Train:
+    def __call__(self, **settings: Any) -> Job:
         """Build the job."""
         ...
 

@@ -47,10 +47,11 @@ def read(path: Path, name: str = "", *, limit: int = RECORD_BYTES) -> Iterator[T
     chosen = name or detect(path)
     if chosen not in FORMATS:
         raise unknown_name("format", chosen, FORMATS)
-    return _module(chosen).read(path, limit=limit)
+    return module(chosen).read(path, limit=limit)
 
 
-def _module(name: str) -> Any:
+def module(name: str) -> Any:
+    """The module that reads a format; those of single lines have `of_value`."""
     return import_module(f"milepost.bridges.{FORMATS[name][0]}")
 
 
@@ -146,7 +147,7 @@ def write(traces: Iterable[Trace], path: Path, name: str) -> int:
     """
     if name not in WRITABLE:
         raise unknown_name("format to write", name, WRITABLE)
-    value_of = _module(name).value_of
+    value_of = module(name).value_of
     dumps = load("orjson", extra="traces", purpose="Writing traces").dumps
     written = 0
     with path.open("xb") as file:

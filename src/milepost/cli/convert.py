@@ -104,15 +104,15 @@ def _convert(source: Path, name: str, out: Path, target: str, seen: _Seen) -> No
     if target != FOREST:
         formats.write(traces, out, target)
         return
-    from milepost.bridges.forests import forest_of
+    from milepost.traces.forests import forest_of
 
     _store((forest_of(batch) for batch in _batches(traces)), out)
 
 
 def _stored(folder: Path) -> Iterator[Trace]:
     """Traces of a stored forest, or of the forests of a run, one forest at a time."""
-    from milepost.bridges.forests import traces_of
     from milepost.report.stored import run
+    from milepost.traces.forests import traces_of
 
     for place in [one.folder for one in run.stored(folder / "forests")] or [folder]:
         yield from traces_of(storage.read(place))

@@ -45,9 +45,14 @@ def _text(name: str, card: recipe.Card, settings: Sequence[build_settings.Settin
         _section("Claims, and the tests that measure them", card.claims),
         _list("Departs from the paper", card.departs),
         _list("When to use it, and what it costs", card.advice),
-        f"Next: milepost run {name} --help   |   milepost check {name}   |   milepost cite {name}",
+        f"Next: {_command(name, card)} --help   |   milepost check {name}   |   milepost cite {name}",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _command(name: str, card: recipe.Card) -> str:
+    """What runs a recipe: those that curate stored conversations have no run."""
+    return "milepost triage" if card.job == "curate" else f"milepost run {name}"
 
 
 def _wrapped(text: str, indent: str, hanging: str = "") -> str:

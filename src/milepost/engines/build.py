@@ -85,6 +85,10 @@ def job(settings: RunSettings) -> Train:
         raise SettingError(
             f"Recipe {settings.recipe!r} cannot be built with {dict(settings.settings)}: {error}."
         ) from error
+    if not isinstance(work, Train):
+        raise SettingError(
+            f"Recipe {settings.recipe!r} trains nothing. What it does: `milepost explain {settings.recipe}`."
+        )
     if not settings.reward:
         return work
     own = tuple(Function(source=source) for source in settings.reward)

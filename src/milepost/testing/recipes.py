@@ -17,13 +17,15 @@ from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.part import StatefulCredit, Task
 from milepost.policies.features import described
-from milepost.recipe import Card, Train
+from milepost.recipe import Card, Curate, Job, Train
 from milepost.rewards import combine, guard
 from milepost.sampling.frontier import Draw, grow
-from milepost.testing.forests import batch
-from milepost.testing.parts import Check, check_part, require, run_all, same, scored_batch
+from milepost.testing.forests import batch, difference
+from milepost.testing.parts import Check, check_part, require, run_all, same, scored_batch, settings
 from milepost.testing.strategies import check_choice, check_sampler
 from milepost.testing.worlds import Letters, Payoff, TabularPolicy, letter_task
+from milepost.traces.forests import forest_of
+from milepost.traces.record import Trace
 
 _DOMAINS = ("text", "agent", "flow", "control", "planning", "vision")
 _JOBS = ("train", "search", "curate", "evaluate")
@@ -55,6 +57,8 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
         AssertionError: with one line for each broken promise.
     """
     card, job = recipe.card(name), recipe.builder(name)()
+    if isinstance(job, Curate):
+        return check_curation(name, card, job, tests=tests)
     rewards = sorted({reward.name for reward in job.rewards} | {"total"} | _learned_name(job))
 
     def checks() -> Iterator[Check]:
@@ -75,6 +79,69 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
 
 def _learned_name(job: Train) -> set[str]:
     return set() if job.learned is None else {job.learned.name}
+
+
+def check_curation(name: str, card: Card, job: Curate, *, tests: Path | None) -> tuple[str, ...]:
+    """Check a recipe that curates, from its card to what it writes on a few conversations.
+
+    Args:
+        name: of the recipe.
+        card: its card.
+        job: what it builds with its defaults.
+        tests: folder that holds the tests which the card's claims name; None leaves that check out.
+
+    Returns:
+        Names of the checks that were run.
+
+    Raises:
+        AssertionError: with one line for each broken promise.
+    """
+
+    def checks() -> Iterator[Check]:
+        yield Check(name="card", run=lambda: _card(card))
+        if tests is not None:
+            yield Check(name="claims", run=lambda folder=tests: _claims(card, folder))
+        yield Check(name="settings", run=lambda: _settings(name, job))
+        for step in job.steps:
+            yield Check(name=f"settings of {type(step).__name__}", run=lambda part=step: settings(part))
+        yield Check(name="writes what it declares", run=lambda: _curates(job, conversations()))
+        yield Check(name="writes nothing on nothing", run=lambda: _curates(job, conversations(0)))
+
+    return run_all(job, list(checks()))
+
+
+def conversations(count: int = 6) -> Forest:
+    """A forest of short conversations with tool calls, some of which go wrong."""
+    said = ("Book a flight.", "No, that is not what I asked!!", "Thank you")
+    traces = [
+        Trace(
+            id=str(number),
+            task=f"task {number % 3}",
+            draw=number // 3,
+            messages=[
+                {"role": "user", "content": said[number % 3]},
+                {"role": "assistant", "content": None, "tool_calls": [{"name": "book", "arguments": "{}"}]},
+                {"role": "tool", "content": "Error: no such flight" if number % 2 else "booked"},
+                {"role": "assistant", "content": "Done."},
+            ],
+            rewards={"outcome": float(number % 2)},
+        )
+        for number in range(count)
+    ]
+    return forest_of(traces)
+
+
+def _curates(job: Curate, forest: Forest) -> None:
+    before = deepcopy(forest)
+    once, twice = forest, forest
+    for step in job.steps:
+        once, twice = step(once), step(twice)
+        missing = [name for name in step.writes if name not in once]
+        require(not missing, f"{type(step).__name__} declares {missing} and does not write it")
+    require(difference(once, twice) is None, "the same forest gives other columns the second time")
+    require(difference(forest, before) is None, "the forest that was given was changed")
+    kept = once.without(*[name for name in once.columns if name not in forest.columns])
+    require(difference(kept, forest) is None, "a column that was there has changed")
 
 
 def _passes(check: Any) -> None:
@@ -102,7 +169,7 @@ def _claims(card: Card, tests: Path) -> None:
         require(found, f"the claim {claim!r} names {where}, which does not exist")
 
 
-def _settings(name: str, job: Train) -> None:
+def _settings(name: str, job: Job) -> None:
     known = recipe.settings_of(name)
     loose = [
         n for n, one in known.items() if one.kind is not inspect.Parameter.KEYWORD_ONLY or one.default is one.empty

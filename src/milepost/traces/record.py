@@ -122,6 +122,8 @@ def wrong_with(messages: object) -> str:
     Returns:
         One clause without a full stop.
     """
+    if _sound(messages):
+        return ""
     if not isinstance(messages, list):
         return f"messages are {_kind(messages)}, expected an array"
     if not messages:
@@ -131,6 +133,24 @@ def wrong_with(messages: object) -> str:
         if wrong:
             return f"message {number} {wrong}"
     return ""
+
+
+_SPEAKERS, _SIMPLE = frozenset(ROLES), (str, type(None))
+
+
+def _sound(messages: Any) -> bool:
+    """Whether messages are of the commonest shape, as nearly all are: a quick yes, or else a closer look."""
+    try:
+        for message in messages:
+            simple = message["role"] in _SPEAKERS and type(message.get("content")) in _SIMPLE
+            if not simple or type(message) is not dict:
+                return False
+            for call in message.get("tool_calls") or ():
+                if type(call["function"]["name"]) is not str:
+                    return False
+    except (AttributeError, KeyError, TypeError, IndexError):
+        return False
+    return type(messages) is list and len(messages) > 0
 
 
 def _wrong_message(message: object) -> str:

@@ -113,6 +113,28 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def messages_of(forest: Forest) -> list[list[Message]]:
+    """Messages of every row, in the shape of chat completions: one, or two where a row holds a call and its answer.
+
+    Args:
+        forest: see `traces_of`.
+
+    Returns:
+        One list per row; empty for a row without text, call and result.
+
+    Raises:
+        FormatError: JSON in a column cannot be read.
+    """
+    texts = _texts(forest)
+    origin = _numbers(forest, "origin")
+    return [list[Message](_messages(row, texts, origin[row])) for row in range(len(forest))]
+
+
+def _texts(forest: Forest) -> dict[str, list[str | None]]:
+    wanted = ("task", "record", "text", "call", "result", _ROLE, _REST)
+    return {name: forest.text(name) if name in forest else [None] * len(forest) for name in wanted}
+
+
 def traces_of(forest: Forest) -> Iterator[Trace]:
     """Read the trees of a forest as traces; a tree that branches becomes one trace with `parents`.
 
@@ -125,8 +147,7 @@ def traces_of(forest: Forest) -> Iterator[Trace]:
     Raises:
         FormatError: JSON in a column cannot be read.
     """
-    wanted = ("task", "record", "text", "call", "result", _ROLE, _REST)
-    texts = {name: forest.text(name) if name in forest else [None] * len(forest) for name in wanted}
+    texts = _texts(forest)
     numbers = {name: _numbers(forest, name) for name in ("origin", "end", "draw")}
     rewards = {name[7:]: _rewards(forest, name[7:]) for name in forest.columns if name.startswith("reward.")}
     root_of: list[int] = forest.root_of().tolist()

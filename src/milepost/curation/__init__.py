@@ -1,0 +1,1 @@
+"""Reading stored traces: signals, sampling with known probabilities, duplicates, pairs and masks."""
