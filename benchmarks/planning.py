@@ -1,4 +1,4 @@
-"""Informed RRT* beside OMPL's RRT* and Informed RRT*: six problems, equal time on the clock, cost of the best path over time.
+"""Informed RRT* beside OMPL's RRT* and Informed RRT*: six problems, equal time on the clock, cost of the best path.
 
     python -m benchmarks.planning [--seeds 20] [--seconds 1] [--out planning.json] [--figure planning.svg]
 
@@ -14,7 +14,9 @@ import math
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from milepost import keys
 from milepost.planning.planner import RRTStar
@@ -36,7 +38,7 @@ def own(name: str, planner: str, seeds: int, seconds: float) -> list[list[float]
     return found
 
 
-def checker(task: Problem):
+def checker(task: Problem) -> Callable[[Any], bool]:
     """A machine-code function of plain numbers that says whether a state is allowed."""
     import numba
     import numpy as np
@@ -44,14 +46,14 @@ def checker(task: Problem):
     boxes, links, discs = (np.array(x, dtype=float) for x in (task.boxes, task.links, task.discs))
 
     @numba.njit
-    def point(x, y):
+    def point(x: float, y: float) -> bool:
         for box in range(boxes.shape[0]):
             if boxes[box, 0, 0] <= x <= boxes[box, 1, 0] and boxes[box, 0, 1] <= y <= boxes[box, 1, 1]:
                 return False
         return True
 
     @numba.njit
-    def arm(a, b, c, d, e, f):
+    def arm(a: float, b: float, c: float, d: float, e: float, f: float) -> bool:
         x, y, angle = 0.0, 0.0, 0.0
         for link, turn in enumerate((a, b, c, d, e, f)):
             angle += turn
@@ -65,9 +67,9 @@ def checker(task: Problem):
         return True
 
     if task.links:
-        arm(*task.start)
+        arm(*map(float, task.start))
         return lambda s: arm(s[0], s[1], s[2], s[3], s[4], s[5])
-    point(*task.start)
+    point(*map(float, task.start))
     return lambda s: point(s[0], s[1])
 
 
@@ -114,12 +116,12 @@ def table(results: dict) -> str:
 
 def draw(results: dict, seconds: float, path: Path) -> None:
     """Median cost over time with quartiles, one panel per problem."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("svg")
-    from matplotlib import pyplot
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
 
-    figure, panels = pyplot.subplots(2, 3, figsize=(12, 6.5), sharex=True, layout="constrained")
+    figure, panels = plt.subplots(2, 3, figsize=(12, 6.5), sharex=True, layout="constrained")
     times = [seconds * (point + 1) / POINTS for point in range(POINTS)]
     for panel, name in zip(panels.flat, NAMES, strict=True):
         for planner, style in zip(PLANNERS, ("C0-", "C0:", "C1-", "C1:"), strict=True):

@@ -1,0 +1,105 @@
+"""`milepost run` for recipes that search: settings from defaults, then a TOML file, then flags."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from milepost.cli import build_settings, output
+from milepost.errors import MissingExtra, SettingError, unknown_name
+
+
+def run(name: str, given: Mapping[str, Any], flags: Sequence[str], *, free: Path) -> int:
+    """Search.
+
+    With --json: one object per search with `task`, `seeker`, `repeat`, `cost`, `steps`, then one with `folder`, `rows`
+    and `report`.
+
+    Args:
+        name: the recipe.
+        given: content of the file after @: `seed` and `settings`.
+        flags: what the user typed after the recipe.
+        free: folder to write where none is named.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UnknownName: a key of the file does not exist.
+        SettingError: a value is not allowed.
+    """
+    own = build_settings.of(name)
+    options = _parser(name, own).parse_args(flags)
+    known = {one.name for one in own}
+    from_file = dict(given.get("settings", {}))
+    for key in [*from_file, *(key for key in given if key not in ("recipe", "seed", "settings"))]:
+        if key not in known or key not in from_file:
+            raise unknown_name(f"setting of recipe {name!r}", key, known)
+    chosen = {**from_file, **{one.name: getattr(options, one.name) for one in own if hasattr(options, one.name)}}
+    seed = options.seed if options.seed is not None else int(given.get("seed", 0))
+    if options.dry_run:
+        resolved = {one.name: one.default for one in own} | chosen
+        output.say(tomli_w.dumps({"recipe": name, "seed": seed, "settings": resolved}).rstrip())
+        return output.DONE
+    return _go(name, chosen, Path(options.out) if options.out else free, options, seed)
+
+
+def _parser(name: str, own: Sequence[build_settings.Setting]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"milepost run {name}", argument_default=argparse.SUPPRESS)
+    for one in own:
+        listed = not isinstance(one.default, int | float | str | bool)
+        kind = type(one.default) if not listed else str
+        flag = "--" + one.name.replace("_", "-")
+        help_line = f"{one.doc} (default: {one.default})".replace("%", "%%")
+        if isinstance(one.default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_line)
+        elif listed:
+            parser.add_argument(flag, nargs="+", help=help_line)
+        else:
+            parser.add_argument(flag, type=kind, help=help_line)
+    parser.add_argument("--seed", type=int, default=None, help="every random draw follows from it")
+    parser.add_argument(
+        "--out", default="", help="folder to write; default: the first free of runs/<recipe>-1, -2, ..."
+    )
+    parser.add_argument("--no-report", dest="report", action="store_false", default=True, help="write no report.html")
+    parser.add_argument("--dry-run", action="store_true", default=False, help="print the configuration and stop")
+    parser.add_argument("--json", action="store_true", default=False, help="print JSON lines")
+    return parser
+
+
+def _go(name: str, chosen: Mapping[str, Any], out: Path, options: argparse.Namespace, seed: int) -> int:
+    from milepost.engines import searching
+
+    def tell(one: searching.Outcome) -> None:
+        cost = "nothing found" if one.cost is None else f"{one.cost:.4f}"
+        if options.json:
+            output.line(
+                {"task": one.task, "seeker": one.seeker, "repeat": one.repeat, "cost": one.cost, "steps": one.steps}
+            )
+        else:
+            output.say(f"{one.task}, {one.seeker}, {one.repeat + 1}: {cost}, {one.steps} steps")
+
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in chosen.items()}
+    if "tasks" in settings:
+        raise SettingError("A search has no --tasks: name its problems by the recipe's own setting.")
+    found = searching.run(name, settings, out, seed=seed, tell=tell)
+    report = _report(out) if options.report else ""
+    if options.json:
+        output.line({"folder": str(out), "searches": len(found), "report": report})
+    else:
+        output.say(output.table([("run", str(out)), *([("report", report)] if report else [])]))
+    return output.DONE
+
+
+def _report(folder: Path) -> str:
+    """Path of the report; a note in its place when what draws it is not installed."""
+    try:
+        from milepost.report import searches
+
+        return str(searches.write(folder, folder / "report.html"))
+    except (MissingExtra, ModuleNotFoundError) as error:
+        return f"not written: {error}"

@@ -1,0 +1,57 @@
+"""`milepost run` of a recipe that searches."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from milepost.cli import main
+
+FEW = ["--problems", "wide", "--iterations", "300", "--repeats", "1"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_search_ends_with_a_report(here, capsys):
+    assert main(["run", "informed-rrt-star", *FEW]) == 0
+    text = capsys.readouterr().out
+    assert "wide, informed, 1: 1." in text
+    assert Path("runs/informed-rrt-star-1/report.html").is_file()
+    assert main(["run", "informed-rrt-star", *FEW, "--no-report", "--json", "--seed", "2"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["seeker"] for line in lines[:2]] == ["informed", "RRT*"]
+    assert lines[-1] == {"folder": "runs/informed-rrt-star-2", "searches": 2, "report": ""}
+
+
+def test_order_of_weight(here, capsys):
+    (here / "run.toml").write_text(
+        'recipe = "informed-rrt-star"\nseed = 5\n[settings]\niterations = 300\nrepeats = 2\nproblems = ["wide"]\n'
+    )
+    assert main(["run", "@", "run.toml", "--repeats", "1", "--dry-run"]) == 0
+    found = tomllib.loads(capsys.readouterr().out)
+    assert found["seed"] == 5
+    assert found["settings"]["repeats"] == 1
+    assert found["settings"]["iterations"] == 300
+    assert found["settings"]["problems"] == ["wide"]
+    assert main(["run", "@", "run.toml", "--no-report", "--out", "x"]) == 0
+    saved = tomllib.loads(Path("x/run.toml").read_text())
+    assert saved == {
+        "recipe": "informed-rrt-star", "seed": 5, "settings": {"iterations": 300, "repeats": 2, "problems": ["wide"]},
+    }  # fmt: skip
+
+
+def test_wrong_usage(here, capsys):
+    (here / "run.toml").write_text('recipe = "informed-rrt-star"\n[settings]\niteration = 300\n')
+    assert main(["run", "@", "run.toml"]) == 2
+    assert "Did you mean 'iterations'" in capsys.readouterr().err
+    (here / "run.toml").write_text('recipe = "informed-rrt-star"\n[tasks]\ntrain = 3\n')
+    assert main(["run", "@", "run.toml"]) == 2
+    assert main(["run", "informed-rrt-star", "--problems", "nowhere", "--no-report"]) == 2
+    assert main(["run", "informed-rrt-star", "--width", "3"]) == 2
+    assert main(["run", "informed-rrt-star", "--help"]) == 0
+    assert "draws per problem" in capsys.readouterr().out
