@@ -15,12 +15,15 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 TORCH = "torch==2.13.0"
-BENCH = ("cachetools", "gguf", "tensordict==0.10.0", "transformers==5.10.4", "trl==1.16.0", "verl==0.9.1")
+BENCH = (
+    "cachetools", "gguf", "hypothesis", "pytest", "pytest-timeout", "tensordict==0.10.0", "transformers==5.10.4",
+    "trl==1.16.0", "verl==0.9.1",
+)  # fmt: skip
 SETS = {"dev": (".[dev]",), "demo": (".[lm,report]",), "bench": (".", *BENCH)}
 HEADERS = {
     "dev": "What `make test`, `make check`, `make docs` and `make evidence` need; holds every line of demo.txt.",
     "demo": "What `make demo` needs.",
-    "bench": "The libraries that `make bench` compares with; they need an older transformers: their own environment.",
+    "bench": "What `make bench` compares with, and trainers that milepost runs inside: they need older transformers.",
 }
 NOT_LOCKED = ("milepost", "pip", "wheel")
 

@@ -1,0 +1,138 @@
+"""What of a recipe TRL's trainer can do, and what it cannot: told before the first step, never ignored in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from milepost.engines.trl.rewards import RewardFunction
+from milepost.errors import SettingError
+from milepost.objectives.clipped import Clipped
+from milepost.objectives.kl import KLPenalty
+from milepost.objectives.normalise import TokenMean
+from milepost.part import Credit, Reward, TaskChoice
+from milepost.recipe import Train
+from milepost.sampling.choice import Uniform
+from milepost.sampling.independent import Independent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What milepost does inside TRL's trainer."""
+
+    credit: Credit
+    """In place of TRL's advantages."""
+    choice: TaskChoice | None = None
+    """Which tasks come next; None: TRL's own shuffled pass."""
+    step_rewards: Sequence[Reward] = ()
+    """Rewards that the credit rule reads beside TRL's reward functions; they are not part of the total."""
+
+
+def parts_of(job: Train, *, width: int) -> Parts:
+    """The parts of a recipe that run inside TRL.
+
+    Args:
+        job: what a recipe builds.
+        width: completions per prompt in TRL (`num_generations`).
+
+    Returns:
+        Its credit rule, its task choice (a plain shuffled pass is left to TRL), and its rewards of steps.
+
+    Raises:
+        SettingError: the recipe samples, learns or trains in a way that TRL's trainer has no place for.
+    """
+    lacking = {
+        f"its sampler {type(job.sampler).__name__}, which branches": not isinstance(job.sampler, Independent),
+        "a reward that is trained beside the policy": job.learned is not None,
+        "a view of what is trained": job.view is not None,
+        "dynamic sampling (resample_rounds)": job.resample_rounds > 0,
+    }
+    found = [what for what, is_there in lacking.items() if is_there]
+    if found:
+        raise SettingError(
+            f"TRL's trainer has no place for {' and '.join(found)}: run the recipe with `milepost run`, or pass "
+            "parts=Parts(credit=...) with its credit rule alone."
+        )
+    if isinstance(job.sampler, Independent) and job.sampler.width != width:
+        raise SettingError(
+            f"The recipe samples {job.sampler.width} answers per task and TRL num_generations={width}: build it with "
+            f"width={width}."
+        )
+    return Parts(
+        credit=job.credit,
+        choice=None if isinstance(job.choice, Uniform) else job.choice,
+        step_rewards=tuple(reward for reward in job.rewards if reward.when == "step"),
+    )
+
+
+def reward_functions(job: Train) -> list[RewardFunction]:
+    """Rewards of a recipe as TRL's reward functions; their weights are `job.weights`.
+
+    Args:
+        job: what a recipe builds.
+
+    Returns:
+        One function per reward of finished trajectories.
+    """
+    return [RewardFunction(reward=reward) for reward in job.rewards if reward.when == "leaf"]
+
+
+def leaf_weights(job: Train) -> list[float]:
+    """Weights of `reward_functions(job)`.
+
+    Args:
+        job: what a recipe builds.
+
+    Returns:
+        One number per function.
+    """
+    return [weight for reward, weight in zip(job.rewards, job.weights, strict=True) if reward.when == "leaf"]
+
+
+def check_reads(parts: Parts, functions: Sequence[str]) -> None:
+    """Refuse a credit rule that reads what nobody writes.
+
+    Args:
+        parts: what milepost does.
+        functions: names of TRL's reward functions.
+
+    Raises:
+        SettingError: a reward of that name is missing, two have the same, or the rule reads features of the policy.
+    """
+    names = [*functions, *(reward.name for reward in parts.step_rewards)]
+    if len(set(names)) < len(names) or "total" in names:
+        raise SettingError(f"The rewards are named {names}: names must differ, and 'total' is the name of their sum.")
+    known = {f"{column}.{name}" for column in ("reward", "ok", "reason") for name in (*names, "total")}
+    families = ("reward.", "ok.", "feature.")
+    missing = [name for name in parts.credit.reads if name.startswith(families) and name not in known]
+    missing = [name for name in missing if not name.endswith(".*")]
+    if missing:
+        raise SettingError(
+            f"{type(parts.credit).__name__} reads {missing[0]!r}, but TRL's reward functions are named {names}: name "
+            "one so, or pass the setting of the recipe that names it."
+        )
+
+
+def loss_settings(job: Train) -> dict[str, Any]:
+    """The objective of a recipe as settings of TRL's GRPOConfig.
+
+    Args:
+        job: what a recipe builds.
+
+    Returns:
+        `loss_type`, `epsilon`, `epsilon_high`, `beta`, and `num_generations` where the recipe names it.
+
+    Raises:
+        SettingError: TRL has no such loss.
+    """
+    objective, beta = job.objective, 0.0
+    if isinstance(objective, KLPenalty) and not objective.corrected:
+        objective, beta = objective.objective, objective.coefficient
+    if not isinstance(objective, Clipped) or not isinstance(objective.normalise, TokenMean):
+        raise SettingError(
+            f"TRL's trainer has no loss like {type(objective).__name__}: choose a loss_type of its own, or run the "
+            "recipe with `milepost run`."
+        )
+    width = {"num_generations": job.sampler.width} if isinstance(job.sampler, Independent) else {}
+    return {"loss_type": "dapo", "epsilon": objective.low, "epsilon_high": objective.high, "beta": beta, **width}
