@@ -6,7 +6,8 @@ import zipfile
 
 import pytest
 
-from milepost.bridges import forests, formats
+from milepost.bridges import formats
+from milepost.traces import forests
 from milepost.traces.record import Fault, Trace
 from tests.bridges import broken
 from tests.bridges.examples import FILES

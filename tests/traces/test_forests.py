@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from milepost import storage
-from milepost.bridges import forests, formats
+from milepost.bridges import formats
 from milepost.columns import End, Origin
 from milepost.errors import FormatError
 from milepost.forest import Forest
+from milepost.traces import forests
 from milepost.traces.record import ROLES, Trace
 from tests.bridges.examples import FILES, LINES, traces, write_lines
 

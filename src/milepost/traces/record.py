@@ -135,22 +135,19 @@ def wrong_with(messages: object) -> str:
     return ""
 
 
-_SPEAKERS, _SIMPLE = frozenset(ROLES), (str, type(None))
+_SPEAKERS, _SIMPLE, _TEXT = frozenset(ROLES), frozenset((str, type(None))), frozenset((str,))
 
 
 def _sound(messages: Any) -> bool:
     """Whether messages are of the commonest shape, as nearly all are: a quick yes, or else a closer look."""
     try:
-        for message in messages:
-            simple = message["role"] in _SPEAKERS and type(message.get("content")) in _SIMPLE
-            if not simple or type(message) is not dict:
-                return False
-            for call in message.get("tool_calls") or ():
-                if type(call["function"]["name"]) is not str:
-                    return False
+        if not messages or not {message["role"] for message in messages} <= _SPEAKERS:
+            return False
+        called = [message["tool_calls"] for message in messages if "tool_calls" in message]
+        names = {type(call["function"]["name"]) for calls in called for call in calls or ()}
+        return {type(message.get("content")) for message in messages} <= _SIMPLE and names <= _TEXT
     except (AttributeError, KeyError, TypeError, IndexError):
         return False
-    return type(messages) is list and len(messages) > 0
 
 
 def _wrong_message(message: object) -> str:

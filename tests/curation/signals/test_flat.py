@@ -26,7 +26,6 @@ def test_who_says_what():
     assert (batch.agent.text, batch.answers.text, batch.answers.place) == (["c"], ["d", "e"], [3, 4])
     assert (batch.calls.name, batch.calls.arguments, batch.calls.place) == (["f"], [{"x": 1}], [2])
     assert batch.size == 2
-    assert batch.held() == 6
 
 
 def test_places_stay_absolute_after_the_cut():

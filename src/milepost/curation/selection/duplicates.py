@@ -37,10 +37,10 @@ def signatures(batch: Batch) -> NDArray[np.uint32]:
     Returns:
         Array of shape (conversations, 16); all ones where there is no element.
     """
-    texts = batch.user.text
-    crc = [zlib.crc32(text.encode("utf-8", "surrogatepass")) for text in texts]
-    calls = zip(batch.calls.name, batch.calls.arguments, strict=True)
-    crc += [zlib.crc32(_spelled(arguments), zlib.crc32(name.encode())) for name, arguments in calls]
+    crc = [zlib.crc32(text.encode("utf-8", "surrogatepass")) for text in batch.user.text]
+    for name, arguments in zip(batch.calls.name, batch.calls.arguments, strict=True):
+        spelled = arguments if arguments.__class__ is str else canonical(arguments)
+        crc.append(zlib.crc32(f"{name} {spelled}".encode("utf-8", "surrogatepass")))
     owner = np.array([*batch.user.trace, *batch.calls.trace], dtype=np.int64)
     found = np.full((batch.size, HASHES), _NOTHING)
     if len(owner):
@@ -50,11 +50,6 @@ def signatures(batch: Batch) -> NDArray[np.uint32]:
         starts = np.flatnonzero(np.r_[True, np.diff(owner[order]) > 0])
         found[owner[order][starts]] = np.minimum.reduceat(hashed, starts, axis=0)
     return found
-
-
-def _spelled(arguments: object) -> bytes:
-    text = arguments if isinstance(arguments, str) else canonical(arguments)
-    return text.encode("utf-8", "surrogatepass")
 
 
 def resemblance(one: NDArray[np.uint32], two: NDArray[np.uint32]) -> NDArray[np.float64]:

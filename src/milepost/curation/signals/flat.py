@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from milepost.traces.record import ANSWERS, Message, calls_of, text_of
+from milepost.traces.record import ANSWERS, Message, call_of, text_of
 
 LAST_MESSAGES = 100
 TEXT_CHARACTERS, ANSWER_CHARACTERS = 2000, 600
@@ -78,15 +78,17 @@ class Batch:
             if "tool_calls" in message:
                 self._called(message, trace, place)
 
-    def held(self) -> int:
-        """Number of texts and calls."""
-        return len(self.user.text) + len(self.agent.text) + len(self.answers.text) + len(self.calls.name)
-
     def _called(self, message: Message, trace: int, place: int) -> None:
         calls = self.calls
-        for call in calls_of(message):
-            calls.name.append(call.name)
-            calls.arguments.append(call.arguments)
+        for raw in message["tool_calls"] or ():
+            function = raw.get("function")
+            if function.__class__ is dict:  # the commonest shape, without a record for each call
+                calls.name.append(function["name"])
+                calls.arguments.append(function.get("arguments"))
+            else:
+                call = call_of(raw)
+                calls.name.append(call.name)
+                calls.arguments.append(call.arguments)
             calls.trace.append(trace)
             calls.place.append(place)
 

@@ -7,7 +7,7 @@ Source: Signals 2026. Where it departs: no match by trigrams or by the cosine of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -43,7 +43,7 @@ def said(batch: Batch, phrases: Phrases, found: Found) -> None:
     if not users.text:
         return
     texts = pa.array(users.text)
-    for row in _matching(texts, phrases.pattern):
+    for row in _matching(pc.ascii_lower(texts), phrases.pattern):
         taken = False
         for hit in phrases.find(users.text[row]):
             misaligned = hit.kind in _MISALIGNMENT
@@ -146,22 +146,16 @@ def repeated(batch: Batch, found: Found) -> None:
                 found.add(texts.trace[row], texts.place[row], NUMBER["repetition"], sure)
 
 
-def _alike(texts: Texts) -> Iterator[tuple[int, int]]:
-    """Pairs of messages of one speaker, one or two apart, that begin or end with the same 16 bytes."""
-    if len(texts.text) < 2:
-        return
-    raw, trace = pa.array(texts.text).cast(pa.binary()), np.array(texts.trace)
-    ends = [
-        pc.binary_slice(raw, start, stop).dictionary_encode().indices.to_numpy()
-        for start, stop in ((0, _ALIKE), (-_ALIKE, None))
-    ]
+def _alike(texts: Texts) -> list[tuple[int, int]]:
+    """Pairs of messages of one speaker, one or two apart, that begin or end with the same 16 characters."""
+    heads = [text[:_ALIKE] for text in texts.text]
+    tails = [text[-_ALIKE:] for text in texts.text]
     pairs: list[tuple[int, int]] = []
     for back in range(1, _LOOK_BACK + 1):
-        same = np.zeros(max(0, len(trace) - back), dtype=bool)
-        for codes in ends:
-            same |= codes[back:] == codes[:-back]
-        pairs += [(row + back, row) for row in np.flatnonzero(same & (trace[back:] == trace[:-back])).tolist()]
-    yield from sorted(pairs)
+        sides = zip(heads, heads[back:], tails, tails[back:], strict=False)
+        same = [row for row, (one, two, three, four) in enumerate(sides) if one == two or three == four]
+        pairs += [(row + back, row) for row in same if texts.trace[row] == texts.trace[row + back]]
+    return sorted(pairs)
 
 
 def jaccard(one: Sequence[str], two: Sequence[str]) -> float:

@@ -40,9 +40,9 @@ class Phrases:
 
     @cached_property
     def pattern(self) -> str:
-        """An RE2 expression that every text with a phrase matches: of each phrase a word that is rare, or all of it."""
+        """An RE2 expression that lower-case texts with a phrase match: of each phrase a rare word, or all of it."""
         lines = [line for text in self.lists.values() for line in _lines(text)]
-        return "(?i)" + "|".join(sorted({_telling(line.rstrip("*? ").split()) for line in lines}))
+        return "|".join(sorted({_telling(line.rstrip("*? ").split()) for line in lines}))
 
     @cached_property
     def _trie(self) -> dict[str, Any]:

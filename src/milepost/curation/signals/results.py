@@ -23,7 +23,7 @@ _STATUS = r"(?:status(?:[ _]code)?|http(?:/[0-9.]+)?|error(?:[ _]code)?|code)\W{
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """What a result of some kind looks like: expressions, one a line and without case, and how sure they are."""
+    """What a result of some kind looks like: expressions in lower case, one a line, and how sure they are."""
 
     kind: str
     confidence: float
@@ -149,7 +149,7 @@ SIGNS = (
     Sign("bad_query", 0.6, BAD_QUERY),
 )
 """Kinds in order of precedence: exhaustion, then failure."""
-_ANY = "(?i)" + "|".join(sign.expression for sign in SIGNS)
+_ANY = "|".join(sign.expression for sign in SIGNS)
 
 
 def answered(batch: Batch, found: Found) -> None:
@@ -162,11 +162,11 @@ def answered(batch: Batch, found: Found) -> None:
     answers = batch.answers
     if not answers.text:
         return
-    texts = pa.array(answers.text)
+    texts = pc.ascii_lower(pa.array(answers.text))  # half the time of an expression that ignores case
     rows = np.flatnonzero(pc.match_substring_regex(texts, _ANY).to_numpy(zero_copy_only=False))
     candidates = texts.take(pa.array(rows))
     for sign in SIGNS:
-        hits = pc.match_substring_regex(candidates, f"(?i){sign.expression}").to_numpy(zero_copy_only=False)
+        hits = pc.match_substring_regex(candidates, sign.expression).to_numpy(zero_copy_only=False)
         for row in rows[hits].tolist():
             found.add(answers.trace[row], answers.place[row], NUMBER[sign.kind], sign.confidence)
         rows = rows[~hits]

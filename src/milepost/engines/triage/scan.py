@@ -27,8 +27,8 @@ from milepost.traces.record import Fault, Trace
 
 BY_LINE = ("anthropic", "chat", "trl", "verl")
 """Formats of which each line is a conversation of its own, so that a file can be cut anywhere."""
-TRACES_AT_ONCE, TEXTS_AT_ONCE = 1 << 10, 1 << 15
-"""Conversations, and texts and calls, of one batch."""
+MESSAGES_AT_ONCE = 1 << 15
+"""Messages of one batch."""
 _ROW_GROUP = 1 << 14
 _SNIPPET = 80
 _Reads: TypeAlias = Callable[[object, str, int], Trace | Fault]
@@ -144,7 +144,7 @@ class _Tables:
         }
         self._held: dict[str, list[pa.Table]] = {name: [] for name in names}
         self._faults: list[Fault] = []
-        self._batch, self._heads = Batch(), Heads()
+        self._batch, self._heads, self._messages = Batch(), Heads(), 0
 
     def __enter__(self) -> _Tables:
         return self
@@ -162,7 +162,8 @@ class _Tables:
         self._batch.add(record.messages)
         self._heads.add(record, line)
         self.traces += 1
-        if len(self._heads.line) >= TRACES_AT_ONCE or self._batch.held() >= TEXTS_AT_ONCE:
+        self._messages += len(record.messages)
+        if self._messages >= MESSAGES_AT_ONCE:
             self.flush()
 
     def flush(self, *, last: bool = False) -> None:
@@ -171,7 +172,7 @@ class _Tables:
             table, instances = tables_of(self._batch, self._heads, self.piece.name)
             self._held["traces"].append(table)
             self._held["signals"].append(instances)
-            self._batch, self._heads = Batch(), Heads()
+            self._batch, self._heads, self._messages = Batch(), Heads(), 0
         if self._faults:
             rows = [{"file": self.piece.name, "line": one.line, "reason": one.reason} for one in self._faults]
             self._held["faults"].append(pa.table({name: [one[name] for one in rows] for name in FAULTS.names}, FAULTS))
