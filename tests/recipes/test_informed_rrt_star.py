@@ -1,6 +1,7 @@
 """The recipe: its settings reach its parts, and it beats RRT* where it says so."""
 
 import statistics
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from milepost.planning.planner import RRTStar
 from milepost.planning.problems import NAMES
 from milepost.recipe import Search
 from milepost.recipes import informed_rrt_star
+from milepost.testing.recipes import check_recipe
 
 
 def test_settings_reach_their_parts():
@@ -20,6 +22,11 @@ def test_settings_reach_their_parts():
     assert informed.planner == RRTStar(steer=0.3, goal_bias=0.1, prune=0.2)
     assert plain.planner == RRTStar(informed=False, steer=0.3, goal_bias=0.1)
     assert informed.iterations == plain.iterations == 10
+
+
+def test_the_recipe_keeps_the_contract():
+    checked = check_recipe("informed-rrt-star", tests=Path(__file__).parents[1])
+    assert "informed finds the same again" in checked
 
 
 def test_defaults():

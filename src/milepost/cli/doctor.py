@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import json
 import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -57,7 +59,8 @@ def main(argv: Sequence[str]) -> int:
             raise SettingError("Name a reward: file.py, file.py:function, module:name, a generator, or reasoning-gym.")
         return _levels(as_json=options.json)
     sources = _generators() if options.source == ALL else [options.source]
-    found = [_one(source, options) for source in sources]
+    with contextlib.redirect_stdout(sys.stderr):  # some scorers print
+        found = [_one(source, options) for source in sources]
     if options.json:
         output.document([{**asdict(one), "fit": one.fit} for one in found])
     else:
@@ -80,9 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reference", type=Path, help="JSON lines: one task each, with the right answer as 'completion' or 'answer'"
     )
-    parser.add_argument(
-        "--template", default="", help="how an answer stands: '<answer>{}</answer>'"
-    )
+    parser.add_argument("--template", default="", help="how an answer stands: '<answer>{}</answer>'")
     parser.add_argument("--tasks", type=int, default=16, help="tasks of a generator that are looked at")
     parser.add_argument(
         "--jail",

@@ -17,7 +17,7 @@ from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.part import StatefulCredit, Task
 from milepost.policies.features import described
-from milepost.recipe import Card, Curate, Job, Train
+from milepost.recipe import Card, Curate, Job, Search, Seeker, Train
 from milepost.rewards import combine, guard
 from milepost.sampling.frontier import Draw, grow
 from milepost.testing.forests import batch, difference
@@ -59,6 +59,8 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
     card, job = recipe.card(name), recipe.builder(name)()
     if isinstance(job, Curate):
         return check_curation(name, card, job, tests=tests)
+    if isinstance(job, Search):
+        return check_search(name, card, job, tests=tests)
     rewards = sorted({reward.name for reward in job.rewards} | {"total"} | _learned_name(job))
 
     def checks() -> Iterator[Check]:
@@ -108,6 +110,42 @@ def check_curation(name: str, card: Card, job: Curate, *, tests: Path | None) ->
         yield Check(name="writes nothing on nothing", run=lambda: _curates(job, conversations(0)))
 
     return run_all(job, list(checks()))
+
+
+def check_search(name: str, card: Card, job: Search, *, tests: Path | None) -> tuple[str, ...]:
+    """Check a recipe that searches, from its card to one search by each of its seekers.
+
+    Args:
+        name: of the recipe.
+        card: its card.
+        job: what it builds with its defaults.
+        tests: folder that holds the tests which the card's claims name; None leaves that check out.
+
+    Returns:
+        Names of the checks that were run.
+
+    Raises:
+        AssertionError: with one line for each broken promise.
+    """
+
+    def checks() -> Iterator[Check]:
+        yield Check(name="card", run=lambda: _card(card))
+        if tests is not None:
+            yield Check(name="claims", run=lambda folder=tests: _claims(card, folder))
+        yield Check(name="settings", run=lambda: _settings(name, job))
+        for own, seeker in job.seekers.items():
+            yield Check(name=f"{own} finds the same again", run=lambda part=seeker: _finds(part, job.tasks[0]))
+
+    return run_all(job, list(checks()))
+
+
+def _finds(seeker: Seeker, task: str) -> None:
+    first, again = seeker(task, _KEY), seeker(task, _KEY)
+    require(difference(first.forest, again.forest) is None, f"two searches for {task!r} with one key differ")
+    require(first.progress == again.progress, f"two searches for {task!r} with one key went differently")
+    costs = [cost for _, cost in first.progress]
+    require(costs == sorted(costs, reverse=True), "the best cost rose")
+    require(not costs or costs[-1] == first.cost, "the cost is not the last best cost")
 
 
 def conversations(count: int = 6) -> Forest:

@@ -9,7 +9,7 @@ from milepost.evaluation.diagnosis.questions import CONSTANTS, LENGTHS, NONSENSE
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("12", "13"), ("-9", "-0"), ("1.50", "1.51"), ("Yes", "Yse"), ("a", "a"), ("", "")],
+    [("12", "22"), ("-9", "-0"), ("1.50", "2.50"), ("Yes", "Yse"), ("a", "a"), ("", "")],
 )
 def test_changed_by_hand(text, found):
     assert changed(text) == found
@@ -38,7 +38,7 @@ def test_every_kind_is_asked():
         "reference", "nonsense", "constant", "empty", "changed", "cut", "another", "length",
     }  # fmt: skip
     assert len(own) == 1 + len(NONSENSE) + len(CONSTANTS) + 4 + len(LENGTHS)
-    assert next(question.text for question in own if question.kind == "changed") == "15"
+    assert next(question.text for question in own if question.kind == "changed") == "24"
     assert next(question.text for question in own if question.kind == "cut") == "1"
     others = [question for question in asked if question.case == 1 and question.kind != "reference"]
     assert all(question.text.strip() != "0" for question in others)  # no wrong answer is the right one

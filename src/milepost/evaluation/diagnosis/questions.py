@@ -37,7 +37,7 @@ class Question:
 
 
 def changed(text: str) -> str:
-    """The answer with its last digit raised by one; without a digit, with two different neighbours swapped.
+    """The answer with its first digit raised by one; without a digit, with two different neighbours swapped.
 
     Args:
         text: an answer.
@@ -47,9 +47,9 @@ def changed(text: str) -> str:
 
     Example:
         >>> changed("x = 19"), changed("north"), changed("aa")
-        ('x = 10', 'nroth', 'aa')
+        ('x = 29', 'nroth', 'aa')
     """
-    for place in range(len(text) - 1, -1, -1):
+    for place in range(len(text)):
         if text[place].isascii() and text[place].isdigit():
             return text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :]
     for place in range(1, len(text) - 1):
@@ -91,7 +91,9 @@ def questions(cases: Sequence[Case]) -> list[Question]:
         reference = case.reference
         found.append(Question(case=number, kind="reference", text=reference))
         asked = [("nonsense", text) for text in NONSENSE] + [("constant", text) for text in CONSTANTS]
-        asked += [("empty", ""), ("changed", changed(reference)), ("cut", reference.rstrip()[:-1])]
+        asked += [("empty", ""), ("changed", changed(reference))]
+        if reference.rstrip()[-1:].isalnum():  # without its last bracket or full stop an answer is still the answer
+            asked.append(("cut", reference.rstrip()[:-1]))
         other = another(cases, number)
         asked += [] if other is None else [("another", other)]
         same = reference.strip().lower()
