@@ -1,4 +1,4 @@
-"""Write docs/how-to/doctor_table.md: python scripts/make_doctor_table.py FILE
+"""Write docs/how-to/doctor_table.inc: python scripts/make_doctor_table.py FILE
 
 FILE holds what `milepost doctor reasoning-gym --json` printed.
 """
@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "how-to" / "doctor_table.md"
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "how-to" / "doctor_table.inc"
 HEAD = """<!-- Written by scripts/make_doctor_table.py from `milepost doctor reasoning-gym --json`. -->
 
 | generator | references refused | nonsense paid | wrong paid | constant paid | length | fails | verdict |
