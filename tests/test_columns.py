@@ -40,7 +40,7 @@ def test_an_unknown_column_is_refused_with_the_way_out(name: str) -> None:
     message = str(caught.value)
     assert message.startswith(f"Unknown column {name!r}.")
     assert message.endswith(" Use the prefix 'extra.' (numbers) or 'extra_text.' (strings) for a column of your own.")
-    assert "Known: action, advantage, branch_of, call, cost.*" in message
+    assert "Known: action, advantage, branch_of, call, completion, cost.*" in message
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,14 @@ class View(Protocol):
         ...
 
 
+class Process(Protocol):
+    """Times, noise and guidance of a denoising sampler; see `policies.flow.process.Process`."""
+
+    def levels(self, version: int) -> Tensor:
+        """Noise level of every step after a number of updates."""
+        ...
+
+
 class LearnedReward(Protocol):
     """A reward of steps with weights of its own: a copy of the policy that is trained beside it, batch by batch."""
 
@@ -107,6 +115,8 @@ class Train:
     """A reward of steps that is trained beside the policy; it is scored after the others and not part of the total."""
     view: View | None = None
     """What is trained in place of what was sampled; None: just that."""
+    process: Process | None = None
+    """How a flow or diffusion model is sampled; None: as its loader does by default."""
 
     def __post_init__(self) -> None:
         """Check that rewards and weights pair up, that names differ, and that no column has two writers."""

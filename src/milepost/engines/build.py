@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from milepost import keys, recipe
 from milepost.engines.settings import RunSettings
 from milepost.environments import by_name
+from milepost.environments.denoising import Denoising
 from milepost.errors import SettingError, unknown_name
-from milepost.part import Environment, Greedy, Learner, Policy, Task, TaskEnvironment
+from milepost.part import Environment, Greedy, Learner, Policy, Reward, Task, TaskEnvironment
 from milepost.policies import loading
 from milepost.policies.decoding import Decoding
+from milepost.policies.flow import digits
+from milepost.policies.flow.denoiser import Denoiser
+from milepost.policies.flow.process import Process
 from milepost.recipe import Train
 from milepost.rewards.combine import Scored
 from milepost.rewards.function import Function
+from milepost.rewards.images.reward import ImageScore
+from milepost.rewards.images.scorers import Recognised
+from milepost.rewards.outcome import Solved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +39,12 @@ class World:
     """The policy before training, where the objective asks for one."""
     learned: Learner | None = None
     """A copy of the policy that becomes the job's learned reward, where it has one."""
+    verdict: Reward = field(default_factory=Solved)
+    """What success on a held-out task is."""
+
+    def evaluated(self) -> Policy:
+        """The policy as it is used after training: a denoiser adds no noise then, a language model samples."""
+        return self.policy.greedy() if isinstance(self.policy, Denoiser) else self.policy
 
 
 def world(settings: RunSettings) -> World:
@@ -55,9 +68,10 @@ def world(settings: RunSettings) -> World:
         environment=environment,
         train=environment.train(),
         held_out=environment.held_out(),
-        policy=_policy(settings, environment),
-        reference=_policy(settings, environment) if work.objective.needs_reference else None,
-        learned=_policy(settings, environment) if work.learned is not None else None,
+        policy=_policy(settings, environment, work),
+        reference=_policy(settings, environment, work) if work.objective.needs_reference else None,
+        learned=_policy(settings, environment, work) if work.learned is not None else None,
+        verdict=ImageScore(scorer=Recognised(), name="solved") if isinstance(environment, Denoising) else Solved(),
     )
 
 
@@ -117,8 +131,15 @@ def _rescored(part: Any, scorer: Scored) -> Any:
     return dataclasses.replace(part, **changed) if changed else part
 
 
-def _policy(settings: RunSettings, environment: TaskEnvironment) -> Learner:
+def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) -> Learner:
     chosen = settings.policy
+    if isinstance(environment, Denoising):
+        return _denoiser(environment.embedded if chosen.model == "embedded" else chosen.model, work)
+    if work.process is not None:
+        raise SettingError(
+            f"Recipe {settings.recipe!r} samples a flow model, and tasks.names={list(settings.tasks.names)} need a "
+            'language model: name tasks of images, such as "digits".'
+        )
     decoding = Decoding(
         temperature=chosen.temperature, top_p=chosen.top_p, max_tokens=chosen.max_tokens, stop=environment.stop
     )
@@ -126,6 +147,13 @@ def _policy(settings: RunSettings, environment: TaskEnvironment) -> Learner:
     return loading.load(
         model, decoding=decoding, lora_rank=chosen.lora_rank, key=keys.fold(keys.root(settings.seed), "policy")
     )
+
+
+def _denoiser(name: str, work: Train) -> Denoiser:
+    process = Process() if work.process is None else work.process
+    if not isinstance(process, Process):
+        raise SettingError(f"The recipe's process is {type(process).__name__}, expected policies.flow.process.Process.")
+    return digits.load(name, process=process)
 
 
 def greedy(policy: Policy) -> Policy:

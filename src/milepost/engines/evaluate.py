@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -32,6 +32,8 @@ class Evaluator:
     rewards: Sequence[Reward]
     key: int
     workers: int
+    verdict: Reward = field(default_factory=Solved)
+    """What success is; its name is "solved"."""
 
     def grow(self) -> Forest:
         """Answer every held-out task and score the answers; the key is the same each time."""
@@ -44,7 +46,7 @@ class Evaluator:
             workers=self.workers,
         )
         leaves = forest.leaves()
-        for reward in (Solved(), *(reward for reward in self.rewards if reward.name != Solved().name)):
+        for reward in (self.verdict, *(reward for reward in self.rewards if reward.name != self.verdict.name)):
             forest = guard.score(reward, forest, leaves)
         return forest
 

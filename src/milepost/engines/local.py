@@ -293,12 +293,13 @@ class _Loop:
 
     def _evaluate(self) -> None:
         evaluator = evaluate.Evaluator(
-            policy=self.world.policy,
+            policy=self.world.evaluated(),
             environment=self.world.environment,
             tasks=self.world.held_out,
             rewards=self.world.job.rewards,
             key=self.key,
             workers=self.settings.keep.workers,
+            verdict=self.world.verdict,
         )
         forest = evaluator.grow()
         storage.write(forest, evaluate.stored(self.folder, self.step))

@@ -21,7 +21,11 @@ DOMAINS: Mapping[str, Mapping[str, Any]] = {
         "tasks": {"names": ["search"], "train": 2048, "held_out": 96},
         "policy": {"max_tokens": 72},
         "update": {"steps": 18, "tasks_per_step": 16, "learning_rate": 2.5e-4},
-    }
+    },
+    "flow": {
+        "tasks": {"names": ["digits"], "train": 10, "held_out": 60},
+        "update": {"steps": 40, "tasks_per_step": 10, "learning_rate": 3e-4},
+    },
 }
 """Defaults of the recipes whose first domain this is, where they differ from the defaults below."""
 
@@ -32,7 +36,7 @@ class TaskSettings:
 
     names: tuple[str, ...] = ("chain_sum",)
     """Tasks, drawn in equal parts: reasoning-gym generators; or "search", also "search_1hop", "search_2hop",
-    "search_3hop"."""
+    "search_3hop"; or "digits", images to draw."""
     train: int = 512
     """Tasks in the training pool."""
     held_out: int = 128
@@ -52,8 +56,8 @@ class PolicySettings:
     """Which language model acts, and how it samples."""
 
     model: str = "embedded"
-    """"embedded" (the character model that ships with milepost for the tasks in hand), "smollm2", or a folder that
-    transformers can load."""
+    """"embedded" (the small model that ships with milepost for the tasks in hand), "smollm2", or a folder that
+    transformers can load; for images "digits-flow" or "digits-ddpm"."""
     temperature: float = 1.0
     """Divides the logits; 1 samples from the model itself."""
     top_p: float = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from milepost.environments.denoising import Denoising
 from milepost.environments.reasoning import ReasoningGym
 from milepost.environments.search.environment import Limits, Search
 from milepost.environments.textworld import TextWorld
@@ -20,6 +21,7 @@ SEARCH: Mapping[str, tuple[int, ...]] = {
 """Task names of the search environment, and the hops of their questions."""
 
 TEXTWORLD = "textworld"
+DIGITS = "digits"
 TEXTWORLD_OPTIONS = ("rooms", "objects", "quest", "turns")
 SEARCH_OPTIONS = ("corpus", "turns", "results", "queries", "characters", "document")
 
@@ -30,7 +32,8 @@ def environment(
     """Build the environment that offers the named tasks.
 
     Args:
-        names: "search" or kinds of it such as "search_2hop", or "textworld"; all others are of reasoning-gym.
+        names: "search" or kinds of it such as "search_2hop", "textworld", or "digits"; all others are of
+            reasoning-gym.
         options: name to settings of its own. For search: "corpus", and the fields of `search.environment.Limits`; for
             textworld: "rooms", "objects", "quest", "turns".
         train_size: tasks in the training pool.
@@ -52,6 +55,9 @@ def environment(
         chosen = dict(options.get(TEXTWORLD, {}))
         _check_known(TEXTWORLD, chosen, TEXTWORLD_OPTIONS)
         return TextWorld(**chosen, train_size=train_size, held_out_size=held_out_size)
+    if DIGITS in names:
+        _check_known(DIGITS, options.get(DIGITS, {}), ())
+        return Denoising(train_size=train_size, held_out_size=held_out_size)
     searching = [name for name in names if name in SEARCH]
     if not searching:
         return ReasoningGym(names=tuple(names), options=options, train_size=train_size, held_out_size=held_out_size)
@@ -59,7 +65,8 @@ def environment(
 
 
 def _check_one_kind(names: Sequence[str]) -> None:
-    kinds = {name: "search" if name in SEARCH else name if name == TEXTWORLD else "reasoning-gym" for name in names}
+    alone = (TEXTWORLD, DIGITS)
+    kinds = {name: "search" if name in SEARCH else name if name in alone else "reasoning-gym" for name in names}
     if len(set(kinds.values())) > 1:
         first, *rest = names
         other = next(name for name in rest if kinds[name] != kinds[first])

@@ -1,0 +1,1 @@
+"""Flow and diffusion models as policies: one Gaussian transition per denoising step."""

@@ -1,0 +1,235 @@
+"""A flow or diffusion model as a policy: a step of the forest is a denoising step.
+
+The children of a root, which holds the condition, are draws of the noise; every further row holds the latent and the
+time arrived at, with mean, standard deviation and log-probability of the transition. The state before is the parent's,
+so a trajectory can be branched at any step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from milepost import keys as key_streams
+from milepost.errors import ResumeError, SettingError
+from milepost.forest import Forest, Given
+from milepost.part import Observation, Proposals
+from milepost.policies.flow import kernel as gaussian
+from milepost.policies.flow.kernel import FlowKernel, Kernel
+from milepost.policies.flow.process import Process, guided
+
+NOTHING = -1
+"""Condition of the unconditional model."""
+_SAME_TIME = 1e-6
+
+
+class Network(Protocol):
+    """What predicts velocity or noise."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one latent."""
+        ...
+
+    def __call__(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        """Prediction at (n, *shape), (n,) and class numbers (n,), of which -1 is no condition."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Its weights."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moments:
+    """Mean and standard deviation of steps."""
+
+    mean: Tensor
+    std: Float[Tensor, " n"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Denoiser:
+    """A velocity or noise-prediction network that acts by denoising. Implements `part.Learner` and `part.Greedy`.
+
+    The noise of a step comes from the step's key, so a trajectory depends on its condition, its draw and the weights
+    only. Latents are float32 throughout: what is stored is what was sampled. Deterministic steps, and the draw of the
+    first noise, which no weight has a say in, are marked `stochastic` false and have no log-probability.
+    """
+
+    network: Network
+    kernel: Kernel = field(default_factory=FlowKernel)
+    """What the network predicts, and on which path from noise to data."""
+    process: Process = field(default_factory=Process)
+    version: int = 0
+
+    # ---- the policy protocol ----
+
+    def encode(self, observations: Sequence[Observation], *, start: bool) -> Mapping[str, Given]:
+        """The condition of each root, as `observation`; nothing is seen on the way."""
+        if not start:
+            raise SettingError("A denoiser was shown something after a step, expected an environment that is silent.")
+        return {"observation": torch.tensor([int(one.array) for one in observations])}
+
+    @torch.no_grad()
+    def propose(self, forest: Forest, rows: Tensor, keys: Tensor) -> Proposals:
+        """Take one denoising step from every row, or draw the first noise at roots."""
+        drawn = torch.from_numpy(key_streams.normal(keys.tolist(), self.network.shape)).float()
+        begins = forest.parent[rows] < 0
+        latent, mean, std = drawn.clone(), torch.zeros_like(drawn), torch.ones(len(rows))
+        after, calls = torch.ones(len(rows)), torch.zeros(len(rows), dtype=torch.float64)
+        condition = self._condition(forest, rows)
+        further = (~begins).nonzero().squeeze(1)
+        if len(further):
+            before = rows[further]
+            now = forest["time"][before]
+            place = self._place(now)
+            grid = self.process.grid()
+            after[further] = grid[place + 1]
+            std[further] = self.kernel.std(now, grid[place + 1], self.process.levels(self.version)[place])
+            mean[further] = self._mean(forest["latent"][before], condition[further], now, after[further], std[further])
+            latent[further] = gaussian.sample(mean[further], std[further], drawn[further])
+            calls[further] = float(self.calls_per_step)
+        columns = self._columns(latent, mean, std, after, ~begins)
+        if self.process.completed:
+            columns["completion"] = self.complete(latent, after, condition)
+            calls += self.calls_per_step * (after[:, None] > self.process.grid()[None, 1:] + _SAME_TIME).sum(1)
+        return Proposals(parent=rows, columns={**columns, "cost.model_calls": calls})
+
+    def _columns(self, latent: Tensor, mean: Tensor, std: Tensor, after: Tensor, own: Tensor) -> dict[str, Given]:
+        chosen = gaussian.stochastic(std) & own
+        density = torch.zeros(len(std))
+        if bool(chosen.any()):
+            density[chosen] = gaussian.log_prob(
+                latent[chosen], mean[chosen], std[chosen], reduction=self.process.reduction
+            )
+        known = zip(density.tolist(), chosen.tolist(), strict=True)
+        return {
+            "latent": latent,
+            "time": after,
+            "mean": mean,
+            "std": std,
+            "stochastic": chosen,
+            "log_prob": [value if fine else None for value, fine in known],
+            "action": after,
+        }
+
+    def log_prob(self, forest: Forest, rows: Tensor) -> Tensor:
+        """Log-probability of the latents stored in `rows` under the kernel that drew them, differentiable.
+
+        Its standard deviation is the stored one; 0 at rows without a density.
+        """
+        has = forest["stochastic"] & forest.valid("stochastic")
+        place = has[rows].nonzero().squeeze(1)
+        asked = rows[place]
+        found = torch.zeros(len(rows))
+        if len(asked) == 0:
+            return found
+        mean = self.means(forest, asked)
+        value = gaussian.log_prob(forest["latent"][asked], mean, forest["std"][asked], reduction=self.process.reduction)
+        return found.index_copy(0, place, value)
+
+    def means(self, forest: Forest, rows: Tensor) -> Tensor:
+        """Mean of the transition into each of the given rows under the present weights, differentiable.
+
+        Args:
+            forest: steps of a denoiser.
+            rows: rows below a first noise.
+
+        Returns:
+            One latent per row.
+        """
+        before = forest.parent[rows]
+        now, after, std = forest["time"][before], forest["time"][rows], forest["std"][rows]
+        return self._mean(forest["latent"][before], self._condition(forest, rows), now, after, std)
+
+    def greedy(self) -> Denoiser:
+        """The same weights, sampled without noise: what is used after training."""
+        return replace(self, process=self.process.deterministic())
+
+    @torch.no_grad()
+    def complete(self, latent: Tensor, time: Float[Tensor, " n"], condition: Int[Tensor, " n"]) -> Tensor:
+        """Finish latents without noise, along the rest of the grid.
+
+        Args:
+            latent: (n, *shape).
+            time: where each stands; a time of the grid.
+            condition: class of each.
+
+        Returns:
+            Clean latents; the latent itself where its time is 0.
+        """
+        grid, latent = self.process.grid(), latent.clone()
+        for now, after in pairwise(grid):
+            at = (time >= now - _SAME_TIME).nonzero().squeeze(1)
+            if len(at):
+                start, end = now.expand(len(at)), after.expand(len(at))
+                latent[at] = self._mean(latent[at], condition[at], start, end, torch.zeros(len(at)))
+        return latent
+
+    # ---- the learner protocol ----
+
+    @property
+    def tokens_at_once(self) -> int:
+        """No limit: there are no tokens."""
+        return 1 << 31
+
+    def trainable(self) -> Mapping[str, Tensor]:
+        """Weights of the network that receive gradients."""
+        return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
+
+    def advance(self) -> None:
+        """Count one update."""
+        self.version += 1
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor], version: int) -> None:
+        """Load the weights and the number of updates they have seen."""
+        own = self.trainable()
+        if own.keys() != tensors.keys():
+            odd = sorted(own.keys() ^ tensors.keys())[:3]
+            raise ResumeError(f"The weights do not fit the network: {odd} ... are on one side only.")
+        for name, value in own.items():
+            value.copy_(tensors[name])
+        self.version = version
+
+    # ---- one step ----
+
+    @property
+    def calls_per_step(self) -> int:
+        """Calls of the network that one step takes: two where guidance mixes two conditions."""
+        return 1 if self.process.guidance in (0.0, 1.0) else 2
+
+    def _mean(self, latent: Tensor, condition: Tensor, now: Tensor, after: Tensor, std: Tensor) -> Tensor:
+        return self.kernel.mean(latent, self._output(latent, now, condition), now, after, std)
+
+    def _output(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        weight, nothing = self.process.guidance, torch.full_like(condition, NOTHING)
+        if self.calls_per_step == 1:
+            return self.network(latent, time, condition if weight else nothing)
+        both = self.network(
+            latent.repeat(2, *[1] * (latent.dim() - 1)), time.repeat(2), torch.cat((nothing, condition))
+        )
+        plain, conditioned = both.chunk(2)
+        return guided(plain, conditioned, weight)
+
+    def _condition(self, forest: Forest, rows: Tensor) -> Tensor:
+        return forest["observation"][forest.root_of()[rows]]
+
+    def _place(self, time: Tensor) -> Tensor:
+        """Number of the grid's time at which each row stands."""
+        apart = (self.process.grid()[None, :-1] - time[:, None]).abs()
+        nearest = apart.min(1)
+        if bool((nearest.values > _SAME_TIME).any()):
+            stray = float(time[nearest.values.argmax()])
+            raise SettingError(
+                f"A latent stands at time {stray:.4g}, which is not a time of the grid of {self.process.grid.steps} "
+                "steps at which a step begins: continue it with the grid it was made with."
+            )
+        return nearest.indices

@@ -1,0 +1,67 @@
+"""How a flow or diffusion model is sampled: times, noise, guidance. What a noise level means, its kernel says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from milepost import checks
+from milepost.policies.flow.kernel import Reduction
+from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """Settings of a denoising sampler. Recipes give it to the engine, which gives it to the policy.
+
+    The last step is always deterministic: its result is the model's estimate of the clean sample, as in DanceGRPO, and
+    it is not trained, as in Flow-GRPO.
+
+    Example:
+        >>> Process(grid=Grid(steps=2), noise=EvenNoise(level=0.5)).levels(0).tolist()
+        [0.5, 0.0]
+    """
+
+    grid: Grid = field(default_factory=Grid)
+    noise: Noise = field(default_factory=FlowNoise)
+    guidance: float = 1.0
+    """Weight of the condition, see `guided`; other than 1 it costs two calls of the model per step."""
+    reduction: Reduction = "mean"
+    """How log-probabilities of elements become one number."""
+    completed: bool = False
+    """Whether the deterministic completion of every latent is stored beside it; it costs a call for each step left."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        checks.non_negative("guidance", self.guidance)
+        checks.one_of("reduction", self.reduction, ("mean", "sum"))
+
+    def levels(self, version: int) -> Float[Tensor, " s"]:
+        """Noise level of every step, 0 at the last."""
+        levels = self.noise(self.grid(), version)
+        return torch.cat((levels[:-1], levels.new_zeros(1)))
+
+    def deterministic(self) -> Process:
+        """The same times without noise and without completions: what is used after training."""
+        return replace(self, noise=EvenNoise(level=0.0), completed=False)
+
+
+def guided(plain: Tensor, conditioned: Tensor, weight: float) -> Tensor:
+    """Output of classifier-free guidance.
+
+        plain + weight (conditioned - plain)
+
+    Args:
+        plain: output without the condition.
+        conditioned: output with it.
+        weight: 1 is the conditional model, 0 the unconditional one, more exaggerates the condition.
+
+    Returns:
+        Like `plain`.
+
+    Source: Ho and Salimans, arXiv:2207.12598, eq. 6, in the parametrisation of diffusers.
+    """
+    return plain + weight * (conditioned - plain)

@@ -1,0 +1,31 @@
+"""Classes to draw; a trajectory ends at time 0."""
+
+import pytest
+
+from milepost.columns import End
+from milepost.environments.denoising import Denoising
+from milepost.errors import SettingError
+from milepost.part import Action
+
+
+def test_pools_cover_the_classes_and_share_no_task():
+    world = Denoising(train_size=10, held_out_size=25)
+    train, held_out = world.train(), world.held_out()
+    assert [task.record["class"] for task in train] == list(range(10))
+    assert [task.record["class"] for task in held_out][20:] == [0, 1, 2, 3, 4]
+    assert len({task.id for task in [*train, *held_out]}) == 35
+
+
+def test_latents_pass_until_time_zero():
+    world = Denoising()
+    start = world.reset(world.train()[7], 0)
+    assert start.observation.array == 7
+    going, done = (world.step(start.state, Action(array=time), 0) for time in (0.1, 0.0))
+    assert (going.end, going.discount, going.observation) == (End.OPEN, 1.0, None)
+    assert (done.end, done.discount) == (End.TERMINATED, 0.0)
+
+
+@pytest.mark.parametrize("settings", [{"train_size": 0}, {"held_out_size": -1}, {"classes": 0}])
+def test_sizes_out_of_range_are_refused(settings):
+    with pytest.raises(SettingError):
+        Denoising(**settings)

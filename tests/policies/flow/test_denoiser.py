@@ -1,0 +1,168 @@
+"""A denoiser as a policy: keys, columns, branching, gradients, cost, on a small untrained network."""
+
+import copy
+
+import pytest
+import torch
+
+from milepost import keys
+from milepost.environments.denoising import Denoising
+from milepost.errors import ResumeError, SettingError
+from milepost.objectives.clipped import Clipped
+from milepost.part import Observation
+from milepost.policies.flow import kernel
+from milepost.policies.flow.denoiser import Denoiser
+from milepost.policies.flow.digits import DigitNetwork
+from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Window
+from milepost.policies.flow.process import Process
+from milepost.sampling.branching.tree import Tree
+from milepost.sampling.frontier import Draw, grow
+from milepost.sampling.independent import Independent
+
+KEY, STEPS = keys.root(1), 4
+WORLD = Denoising(train_size=3, held_out_size=2)
+
+
+def denoiser(**settings):
+    process = Process(**{"grid": Grid(steps=STEPS), "noise": FlowNoise(scale=0.5), **settings})
+    return Denoiser(network=DigitNetwork(16, KEY), process=process)
+
+
+def grown(policy, sampler=None, *, tasks=3, workers=1):
+    draws = [Draw(task=task) for task in WORLD.train()[:tasks]]
+    return grow(
+        draws, policy=policy, environment=WORLD, sampler=sampler or Independent(width=2), key=KEY, workers=workers
+    )
+
+
+def test_a_trajectory_runs_from_noise_to_time_zero():
+    forest = grown(denoiser())
+    for leaf in forest.leaves().tolist():
+        path = forest.path(leaf)[1:]
+        assert forest["time"][path].tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
+        assert forest["stochastic"][path].tolist() == [False, True, True, True, False]
+        assert forest.valid("log_prob")[path].tolist() == [False, True, True, True, False]
+        assert forest["discount"][path].tolist() == [1, 1, 1, 1, 0]
+
+
+def test_the_state_before_is_the_parents():
+    """Each latent is its mean plus std times the noise of its own key; the mean comes from the parent's latent."""
+    policy = denoiser()
+    forest = grown(policy)
+    rows = (forest["time"] < 1).logical_and(forest.valid("time")).nonzero().flatten()
+    noise = torch.from_numpy(keys.normal(forest["key"][rows].tolist(), (8, 8))).float()
+    std = kernel.across(forest["std"][rows], noise)
+    torch.testing.assert_close(forest["latent"][rows], forest["mean"][rows] + std * noise)
+    torch.testing.assert_close(policy.means(forest, rows), forest["mean"][rows])
+
+
+def test_log_prob_is_that_of_the_kernel_really_used():
+    """Also after the schedule moved on: the stored standard deviation counts, not what it would be now."""
+    policy = denoiser(noise=Window(inner=EvenNoise(level=0.4), size=1, every=1))
+    forest = grown(policy)
+    policy.advance()
+    found = policy.log_prob(forest, torch.arange(len(forest)))
+    has = forest.valid("log_prob")
+    assert int(has.sum()) == 6  # one step of each of six trajectories
+    torch.testing.assert_close(found[has], forest["log_prob"][has], atol=1e-5, rtol=0)
+    assert not bool(found[~has].any())
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_reduction_is_as_stated(reduction):
+    forest = grown(denoiser(reduction=reduction))
+    rows = forest.valid("log_prob").nonzero().flatten()
+    normal = torch.distributions.Normal(forest["mean"][rows], kernel.across(forest["std"][rows], forest["mean"][rows]))
+    truth = normal.log_prob(forest["latent"][rows]).flatten(1)
+    truth = truth.mean(1) if reduction == "mean" else truth.sum(1)
+    torch.testing.assert_close(forest["log_prob"][rows], truth, rtol=1e-4, atol=1e-5)
+
+
+def test_a_trajectory_depends_on_its_own_draw_only():
+    alone, together = grown(denoiser(), tasks=1), grown(denoiser(), tasks=3, workers=2)
+    kept = together.select((together.root_of() == 0).nonzero().flatten())
+    has = alone.valid("latent")
+    torch.testing.assert_close(kept["latent"][has], alone["latent"][has], atol=1e-5, rtol=1e-5)
+    assert torch.equal(kept["key"], alone["key"])
+
+
+def test_branching_is_ordinary_growth():
+    """A fork at any step: siblings share the parent's latent and mean, and differ by their own noise."""
+    forest = grown(denoiser(), Tree(widths=(2, 1, 3)), tasks=1)
+    forked = [group for group in forest.siblings().unique().tolist() if int((forest.siblings() == group).sum()) == 3]
+    assert forked
+    rows = (forest.siblings() == forked[0]).nonzero().flatten()
+    torch.testing.assert_close(forest["mean"][rows[0]], forest["mean"][rows[1]])
+    assert not torch.equal(forest["latent"][rows[0]], forest["latent"][rows[1]])
+
+
+def test_model_calls_are_the_unit_of_cost():
+    def calls(**settings):
+        forest = grown(denoiser(**settings), Independent(width=1), tasks=1)
+        return float(forest["cost.model_calls"].where(forest.valid("cost.model_calls"), 0).sum())
+
+    assert calls() == STEPS
+    assert calls(guidance=1.5) == 2 * STEPS
+    assert calls(guidance=0.0) == STEPS
+    assert calls(completed=True) == STEPS + sum(range(1, STEPS + 1))  # a call for every step left, from the noise on
+
+
+def test_completions_of_a_path_without_noise_are_all_its_end():
+    forest = grown(denoiser(noise=EvenNoise(level=0.0), completed=True), Independent(width=1), tasks=1)
+    path = forest.path(int(forest.leaves()[0]))[1:]
+    for row in path.tolist():
+        torch.testing.assert_close(forest["completion"][row], forest["latent"][path[-1]], atol=1e-5, rtol=1e-4)
+
+
+def test_guidance_is_seen_in_the_mean():
+    first, second = (grown(denoiser(guidance=weight), Independent(width=1), tasks=1) for weight in (1.0, 3.0))
+    row = int((first["time"] == 0.75).nonzero()[0, 0])
+    assert not torch.allclose(first["mean"][row], second["mean"][row])
+
+
+def test_the_gradient_is_that_of_credit_times_score():
+    """At ratio 1 the surrogate's gradient is the mean of A grad log p, here by finite differences."""
+    policy = denoiser()
+    forest = grown(policy)
+    credit = torch.linspace(-1, 1, len(forest))
+    forest = forest.with_columns({"advantage": credit})
+    every = torch.arange(len(forest))
+    loss = Clipped(low=0.2, high=0.2)(forest, policy.log_prob(forest, every)).loss
+    loss.backward()
+    weight = policy.trainable()["out.bias"]
+    has = forest.valid("log_prob")
+
+    def gain(shift):
+        other = copy.deepcopy(policy)
+        with torch.no_grad():
+            other.trainable()["out.bias"][3] += shift
+            return float((credit * other.log_prob(forest, every))[has].double().mean())
+
+    slope = (gain(1e-2) - gain(-1e-2)) / 2e-2
+    assert -float(weight.grad[3]) == pytest.approx(slope, rel=2e-3, abs=1e-5)
+
+
+def test_greedy_adds_no_noise():
+    forest = grown(denoiser(completed=True).greedy())
+    assert not bool(forest["stochastic"].any())
+    assert "completion" not in forest
+
+
+def test_weights_are_restored_by_name():
+    policy, other = denoiser(), Denoiser(network=DigitNetwork(16, KEY + 1))
+    other.restore({name: value.detach().clone() for name, value in policy.trainable().items()}, 3)
+    assert other.version == 3
+    assert all(torch.equal(other.trainable()[name], value) for name, value in policy.trainable().items())
+    with pytest.raises(ResumeError, match="do not fit"):
+        other.restore({}, 0)
+
+
+def test_odd_times_and_observations_are_refused():
+    policy = denoiser()
+    with pytest.raises(SettingError, match="silent"):
+        policy.encode([Observation(array=1)], start=False)
+    forest = grown(policy, Independent(width=1), tasks=1)
+    row = torch.tensor([2])
+    other = denoiser(grid=Grid(steps=3))
+    with pytest.raises(SettingError, match="not a time of the grid"):
+        other.propose(forest, row, torch.tensor([5]))

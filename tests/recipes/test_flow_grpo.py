@@ -1,0 +1,72 @@
+"""Flow-GRPO on the digits: the reward rises, and so does what a classifier that no training sees thinks of it."""
+
+from pathlib import Path
+
+import pytest
+
+from milepost import recipe
+from milepost.engines import local
+from milepost.engines.settings import PolicySettings, RunSettings, TaskSettings, UpdateSettings
+from milepost.forest import Forest
+from milepost.policies.flow.noise import EvenNoise, FlowNoise, Window
+from milepost.recipes import flow_grpo
+from milepost.testing.recipes import check_recipe
+
+
+def settings(**changes):
+    fixed = {
+        "recipe": "flow-grpo",
+        "tasks": TaskSettings(names=("digits",), train=10, held_out=40),
+        "update": UpdateSettings(steps=25, tasks_per_step=10, learning_rate=3e-4),
+    }
+    return RunSettings(**{**fixed, **changes})
+
+
+@pytest.mark.slow
+@pytest.mark.statistical
+def test_learns_digits(tmp_path, record_property):
+    """Success by the judging classifier rises by 10 points and more, its 95% interval over 40 tasks above 0."""
+    found = local.run(settings(), tmp_path / "run", on_event=lambda event: None)
+    record_property("success", (found.first.success, found.last.success, found.gain_low))
+    record_property("rewards", (dict(found.first.rewards), dict(found.last.rewards)))
+    assert found.gain > 0.08
+    assert found.gain_low > 0
+    assert found.last.rewards["class"] > found.first.rewards["class"]
+    assert found.cost["model_calls"] == 25 * 10 * 24 * 10
+
+
+def test_a_diffusion_model_is_trained_by_the_same_recipe(tmp_path):
+    """The DDPM of the digits with its own noise level, a few steps, to the byte the same twice."""
+    chosen = settings(
+        settings={"constant": 1.0, "width": 4, "steps": 6},
+        policy=PolicySettings(model="digits-ddpm"),
+        tasks=TaskSettings(names=("digits",), train=3, held_out=2),
+        update=UpdateSettings(steps=2, tasks_per_step=3, learning_rate=3e-4),
+    )
+    runs = [local.run(chosen, tmp_path / name, on_event=lambda event: None) for name in ("first", "second")]
+    assert runs[0].last == runs[1].last
+    weights = [(tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("first", "second")]
+    assert weights[0] == weights[1]
+
+
+def test_settings_choose_the_noise():
+    assert flow_grpo.build().process.noise == FlowNoise(scale=0.7)
+    assert flow_grpo.build(constant=0.3).process.noise == EvenNoise(level=0.3)
+    assert flow_grpo.build(window=4).process.noise == Window(inner=FlowNoise(scale=0.7), size=4)
+    assert flow_grpo.build(kl=0.04).objective.needs_reference
+
+
+def test_credit_is_the_same_at_every_step_of_an_image():
+    """Two images of a class, two steps each: the group is the images, and each step has the credit of its image."""
+    scores = {"reward.total": [None, None, None, 1.0, 0.0], "ok.total": [False, False, False, True, True]}
+    forest = flow_grpo.build().credit(Forest.of([-1, 0, 0, 1, 2], scores))
+    up = 0.5 / (0.5 + 1e-4)
+    assert forest["advantage"][1:].tolist() == pytest.approx([up, -up, up, -up])
+
+
+def test_the_recipe_keeps_the_common_promises():
+    check_recipe("flow-grpo", tests=Path(__file__).parents[1])
+
+
+def test_the_card_is_of_the_flow_domain():
+    assert recipe.card("flow-grpo").domains == ("flow",)
