@@ -36,7 +36,7 @@ def loss_of(forest, rule, normalise=None, *, ratio=0.05):
     """Loss and gradient on a policy a little away from the one that sampled."""
     log_prob = (forest["tokens.log_prob"].double() + ratio).requires_grad_()
     loss = Clipped(high=0.3, normalise=normalise or TokenMean())(rule(forest), log_prob).loss
-    return float(loss), torch.autograd.grad(loss, log_prob, allow_unused=True)[0]
+    return float(loss.detach()), torch.autograd.grad(loss, log_prob, allow_unused=True)[0]
 
 
 def test_hand_example():

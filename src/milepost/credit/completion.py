@@ -54,10 +54,11 @@ class Completed:
 
     Example:
         >>> from milepost.credit.group import Centred
-        >>> answers = {"reward.total": [None, 1.0, 0.0, 0.0], "ok.total": [False] + [True] * 3, "end": [0, 1, 1, 2]}
-        >>> found = Completed(rule=Centred())(Forest.of([-1, 0, 0, 0], answers))
+        >>> from milepost.forest import Forest
+        >>> answers = {"reward.total": [None, 1, 0, 0, 0], "ok.total": [False] + [True] * 4, "end": [0, 1, 1, 2, 1]}
+        >>> found = Completed(rule=Centred())(Forest.of([-1, 0, 0, 0, 0], answers))
         >>> found["advantage"][1:3].tolist(), found.valid("advantage").tolist()
-        ([0.6666666666666667, -0.3333333333333333], [False, True, True, False])
+        ([0.75, -0.25], [False, True, True, False, True])
     """
 
     reads, writes = ("reward.total", "ok.total", "end"), ("advantage",)

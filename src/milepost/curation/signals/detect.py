@@ -37,6 +37,7 @@ def detect_in(conversations: Iterable[Sequence[Message]]) -> Found:
     """Find all signals of conversations given as messages in the shape of chat completions.
 
     Example:
+        >>> from milepost.curation.signals.taxonomy import KINDS
         >>> found = detect_in([[{"role": "user", "content": "That is not what I asked!!"}]])
         >>> [KINDS[kind] for kind in found.kind]
         ['correction', 'negative_stance']
