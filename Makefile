@@ -99,7 +99,7 @@ system-packages:
 test: $(VENV)/dev $(BENCH_VENV)/bench system-packages check
 	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
 	@echo "Inside the trainers of others ..."
-	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BENCH_BIN)/python -m pytest $(TEST_FLAGS) -m trainers tests/engines/trl
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BENCH_BIN)/python -m pytest $(TEST_FLAGS) -m trainers tests/engines/trl tests/engines/verl
 
 evidence: $(VENV)/dev
 	$(BIN)/python -m benchmarks.evidence

@@ -32,7 +32,8 @@ def orphans(tests: list[str], modules: list[str]) -> list[str]:
         known = [m.rpartition("/")[2] for m in modules if m.rpartition("/")[0] == folder]
         stem = name.removeprefix("test_").removesuffix(".py")
         whole = folder.split("/")[0] in WHOLE
-        if not whole and stem != folder.rpartition("/")[2] and not any(stem == k or stem.startswith(f"{k}_") for k in known):
+        package = stem == folder.rpartition("/")[2]
+        if not whole and not package and not any(stem == k or stem.startswith(f"{k}_") for k in known):
             found.append(test)
     return found
 

@@ -1,0 +1,44 @@
+"""What verl loads by itself: importing this module registers estimators and losses (entry point "verl.plugins").
+
+verl imports it while it is itself imported, in every process, and logs a failure at level DEBUG only: if a name is
+unknown there, `python -c "import milepost.engines.verl.plugin"` says why.
+"""
+
+from __future__ import annotations
+
+from milepost import optional
+from milepost.engines.verl.estimators import ESTIMATORS, Estimator
+from milepost.engines.verl.losses import LOSSES
+from milepost.part import Credit
+
+_PURPOSE = "milepost in verl"
+
+
+def register_credit(name: str, credit: Credit) -> Estimator:
+    """Give a credit rule a name that `algorithm.adv_estimator` can say.
+
+    Args:
+        name: the name; verl refuses one that something else has.
+        credit: the rule.
+
+    Returns:
+        What verl calls.
+
+    Raises:
+        SettingError: the rule needs what verl does not tell an estimator.
+    """
+    estimator = Estimator(credit=credit)
+    optional.load("verl.trainer.ppo.core_algos", extra="verl", purpose=_PURPOSE).register_adv_est(name)(estimator)
+    return estimator
+
+
+def register() -> None:
+    """Register everything that milepost brings; doing it again changes nothing."""
+    for name, credit in ESTIMATORS.items():
+        register_credit(name, credit)
+    algorithms = optional.load("verl.trainer.ppo.core_algos", extra="verl", purpose=_PURPOSE)
+    for name, loss in LOSSES.items():
+        algorithms.register_policy_loss(name)(loss)
+
+
+register()
