@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from milepost.curation.signals.flat import Batch, Texts
 from milepost.curation.signals.found import Found
@@ -25,7 +26,7 @@ BASELINE, DECAY, DRAGGING_BELOW = 5, 0.25, 0.5
 _MISALIGNMENT = tuple(NUMBER[kind] for kind in ("correction", "rephrase", "clarification"))
 _SAID_SO = (*_MISALIGNMENT[:2], NUMBER["confirmation"])
 _PUNCTUATION = ".,;:!?()\"'"
-_SHOUTED = r"[!?]{2}|[A-Z][^a-zA-Z]*[A-Z][^a-zA-Z]*[A-Z]"
+_FEWEST_CAPITALS = 8
 _GLANCE = 8
 _NEAR, _CONTENT_WORDS, _OVERLAP, _NEW = 3, 4, 0.75, 0.5
 _ALIKE, _EXACT, _NEAR_DUPLICATE, _WORDS, _LOOK_BACK = 16, 0.95, 0.85, 5, 2
@@ -43,7 +44,8 @@ def said(batch: Batch, phrases: Phrases, found: Found) -> None:
     if not users.text:
         return
     texts = pa.array(users.text)
-    for row in _matching(pc.ascii_lower(texts), phrases.pattern):
+    lowered = pc.ascii_lower(texts)
+    for row in _matching(lowered, phrases.pattern).tolist():
         taken = False
         for hit in phrases.find(users.text[row]):
             misaligned = hit.kind in _MISALIGNMENT
@@ -51,15 +53,23 @@ def said(batch: Batch, phrases: Phrases, found: Found) -> None:
                 continue
             taken = taken or (misaligned and hit.confidence >= CERTAIN)
             found.add(users.trace[row], users.place[row], hit.kind, hit.confidence)
-    for row in _matching(texts, _SHOUTED):
+    for row in np.union1d(_matching(texts, "[!?]{2}"), _capitals(texts, lowered)).tolist():
         confidence = shouting(users.text[row])
         if confidence:
             found.add(users.trace[row], users.place[row], NUMBER["negative_stance"], confidence)
 
 
-def _matching(texts: pa.Array, pattern: str) -> list[int]:
-    mask = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
-    return np.flatnonzero(mask).tolist()
+def _matching(texts: pa.Array, pattern: str) -> NDArray[np.int64]:
+    return np.flatnonzero(pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False))
+
+
+def _capitals(texts: pa.Array, lowered: pa.Array) -> NDArray[np.int64]:
+    """Texts with at least as many capitals from A to Z as the shortest one that shouts: those bytes differ."""
+    (_, offsets, one), (_, _, two) = texts.buffers(), lowered.buffers()
+    starts = np.frombuffer(offsets, dtype=np.int32, count=len(texts) + 1)
+    differ = np.frombuffer(one, dtype=np.uint8)[: starts[-1]] != np.frombuffer(two, dtype=np.uint8)[: starts[-1]]
+    total = np.concatenate(([0], np.cumsum(differ)))
+    return np.flatnonzero(np.diff(total[starts]) >= _FEWEST_CAPITALS)
 
 
 def shouting(text: str) -> float:

@@ -41,8 +41,8 @@ class Phrases:
     @cached_property
     def pattern(self) -> str:
         """An RE2 expression that lower-case texts with a phrase match: of each phrase a rare word, or all of it."""
-        lines = [line for text in self.lists.values() for line in _lines(text)]
-        return "|".join(sorted({_telling(line.rstrip("*? ").split()) for line in lines}))
+        spelled = [line.rstrip("*? ").split() for text in self.lists.values() for line in _lines(text)]
+        return "|".join(sorted({_telling(words) for words in spelled}))
 
     @cached_property
     def _trie(self) -> dict[str, Any]:
