@@ -65,7 +65,7 @@ def chosen(
     least = (goals - starts).norm(dim=1)
     sizes = torch.tensor([volume(cost, float(one), starts.shape[1]) for one in least], dtype=torch.float64)
     edges = sizes.cumsum(0) / sizes.sum()
-    return torch.searchsorted(edges, uniform.double(), right=True).clamp(max=len(starts) - 1)
+    return torch.searchsorted(edges, uniform.double().contiguous(), right=True).clamp(max=len(starts) - 1)
 
 
 def sample(

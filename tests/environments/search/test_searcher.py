@@ -82,7 +82,7 @@ def test_mistakes_are_what_they_are_called():
 
 def test_some_are_solved_and_some_are_not():
     solved = [Searcher().demonstrate(WORLD, task, key=9).answer == task.record["answer"] for task in TASKS]
-    assert 0.5 < sum(solved) / len(solved) < 0.9
+    assert 0.3 < sum(solved) / len(solved) < 0.7
 
 
 def test_unknown_kinds_and_rates_are_told():
