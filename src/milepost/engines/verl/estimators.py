@@ -125,7 +125,7 @@ class Estimator:
         laid = lay(token_level_rewards, response_mask, list(names))
         credited = self.credit(laid.forest)
         value = torch.where(credited.valid("advantage"), credited["advantage"], 0).to(token_level_rewards.dtype)
-        found = value[laid.row].to(token_level_rewards.device) * response_mask
+        found = torch.where(response_mask > 0, value[laid.row].to(token_level_rewards.device), 0)
         return found, found.clone()
 
 
