@@ -148,3 +148,33 @@ class Window:
         first = (version // self.every) % places
         step = torch.arange(len(grid) - 1)
         return torch.where((step >= first) & (step < first + self.size), self.inner(grid, version), 0)
+
+
+def rebalanced(
+    level: Float[Tensor, " s"],
+    gain: Float[Tensor, "s n"],
+    *,
+    tolerance: float,
+    change: float = 0.01,
+    highest: Float[Tensor, " s"] | None = None,
+) -> Float[Tensor, " s"]:
+    """Noise levels after one round of calibration: more noise where gains and losses balance, less where they do not.
+
+        level + change   if |#(gain > 0) - #(gain < 0)| < tolerance
+        level - change   else;   kept in [0.05, highest]
+
+    Args:
+        level: noise level of every step, above 0.
+        gain: what each of n sampled steps gained in reward, by step; zeros count for neither side.
+        tolerance: largest difference of the counts that is still a balance; the paper has 2.
+        change: what a level changes by.
+        highest: largest levels; default: twice the given ones.
+
+    Returns:
+        The next levels; sample again and repeat.
+
+    Source: DenseGRPO, arXiv:2601.20218, section 3.3. The bounds are ours.
+    """
+    difference = ((gain > 0).sum(1) - (gain < 0).sum(1)).abs()
+    moved = torch.where(difference < tolerance, level + change, level - change)
+    return moved.clamp(min=0.05).minimum(2 * level if highest is None else highest)
