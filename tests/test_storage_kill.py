@@ -88,7 +88,8 @@ def test_the_disk_is_asked_to_keep_data_before_the_manifest_names_it(tmp_path, m
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", replaced)
     storage.write(batch(), tmp_path)
-    assert calls == ["file", "replace .parquet", "folder", "file", "replace .json", "folder"]
+    data = ["file", "replace .parquet", "file", "replace .safetensors"]
+    assert calls == [*data, "folder", "file", "replace .json", "folder"]
 
 
 def test_readers_beside_a_writer_see_whole_forests(tmp_path):
