@@ -18,7 +18,7 @@ class Denoising:
 
     Example:
         >>> Denoising(train_size=3).train()[2].record
-        {'class': 2, 'number': 0}
+        {'class': 2, 'number': 0, 'prompt': 'a handwritten 2'}
     """
 
     train_size: int = 10
@@ -43,7 +43,7 @@ class Denoising:
 
     def _task(self, pool: str, place: int) -> Task:
         number, chosen = divmod(place, self.classes)
-        record = {"class": chosen, "number": number}
+        record = {"class": chosen, "number": number, "prompt": f"a handwritten {chosen}"}
         return Task(id=f"digits:{pool}:{number}:{chosen}", record=record, family=f"class {chosen}")
 
     def reset(self, task: Task, key: int) -> Start:  # noqa: ARG002 - the noise is the policy's first step

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from markupsafe import Markup
+
 from milepost.columns import End, Origin, Role
 from milepost.report import figures
-from milepost.report.drawing import shades
+from milepost.report.drawing import pictures, shades
 from milepost.report.literal import Excerpt, excerpt
 from milepost.report.stored import groups
 from milepost.report.stored.steps import Steps
@@ -71,6 +73,8 @@ class View:
     facts: tuple[str, ...]
     """Tokens, log-probability and cost, each in words."""
     line: Line | None
+    picture: Markup | None = None
+    """What the latent of a denoising step looks like."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +279,16 @@ class _Drawing:
             scores=_scores(steps, row),
             facts=facts(steps, row),
             line=self.lines.get(row),
+            picture=_picture(steps, row),
         )
+
+
+def _picture(steps: Steps, row: int) -> Markup | None:
+    latents = steps.numbers.get("latent")
+    time = steps.number("time", row)
+    if latents is None or time is None:  # a root holds a condition and no latent
+        return None
+    return pictures.picture(latents[row], f"latent at time {figures.plain(time)}")
 
 
 def _cut(text: str | None) -> Excerpt | None:

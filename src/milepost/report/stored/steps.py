@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from milepost import storage
 from milepost.columns import End, Origin, spec
 from milepost.errors import UnknownName
+from milepost.report.stored import arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,12 +157,13 @@ def read(folder: Path) -> Steps:
         folder: as `storage.write` writes it.
 
     Returns:
-        Its columns; dense arrays are left out.
+        Its columns; of dense arrays only `latent`, which can be shown.
 
     Raises:
         FormatError: the folder holds no forest, or a damaged one.
     """
-    return of_table(storage.read_table(folder))
+    found, latent = of_table(storage.read_table(folder)), arrays.read(folder, "latent")
+    return found if latent is None else replace(found, numbers={**found.numbers, "latent": latent})
 
 
 def of_table(table: pa.Table) -> Steps:

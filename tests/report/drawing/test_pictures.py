@@ -1,0 +1,33 @@
+"""Small images in the page: a PNG that other readers understand, and nothing where there is no image."""
+
+import io
+import re
+
+import matplotlib.image
+import numpy as np
+
+from milepost.report.drawing.pictures import LARGEST, picture, png
+
+
+def test_png_holds_the_shades():
+    image = np.array([[-1.0, 0.0, 1.0], [2.0, -3.0, 0.5]])
+    read = matplotlib.image.imread(io.BytesIO(png(image)), format="png")
+    np.testing.assert_allclose(read, [[1, 0.5, 0], [0, 1, 0.25]], atol=3e-3)
+
+
+def test_picture_is_inside_the_page_and_says_what_it_is():
+    drawn = picture(np.zeros((8, 8)), 'latent at "0.5"')
+    assert re.fullmatch(
+        r'<img class="picture" alt="latent at &#34;0.5&#34;" src="data:image/png;base64,[A-Za-z0-9+/=]+">', str(drawn)
+    )
+
+
+def test_what_is_no_small_image_is_not_drawn():
+    for other in (
+        np.zeros(8),
+        np.zeros((2, 8, 8)),
+        np.zeros((LARGEST + 1, 2)),
+        np.full((2, 2), np.nan),
+        np.zeros((0, 0)),
+    ):
+        assert picture(other, "") is None
