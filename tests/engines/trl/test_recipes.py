@@ -36,6 +36,11 @@ def test_recipes_that_do_not(name):
         parts_of(recipe.builder(name)(), width=4)
 
 
+def test_what_does_not_train():
+    with pytest.raises(SettingError, match="TRL trains"):
+        parts_of(recipe.builder("signals")(), width=4)
+
+
 def test_a_shuffled_pass_is_left_to_trl():
     assert parts_of(a_grae.build(width=4), width=4).choice is None
     assert isinstance(parts_of(vas.build(width=4), width=4).choice, Mixture)

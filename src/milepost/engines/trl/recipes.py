@@ -12,7 +12,7 @@ from milepost.objectives.clipped import Clipped
 from milepost.objectives.kl import KLPenalty
 from milepost.objectives.normalise import TokenMean
 from milepost.part import Credit, Reward, TaskChoice
-from milepost.recipe import Train
+from milepost.recipe import Job, Train
 from milepost.sampling.choice import Uniform
 from milepost.sampling.independent import Independent
 
@@ -29,7 +29,7 @@ class Parts:
     """Rewards that the credit rule reads beside TRL's reward functions; they are not part of the total."""
 
 
-def parts_of(job: Train, *, width: int) -> Parts:
+def parts_of(job: Job, *, width: int) -> Parts:
     """The parts of a recipe that run inside TRL.
 
     Args:
@@ -42,6 +42,8 @@ def parts_of(job: Train, *, width: int) -> Parts:
     Raises:
         SettingError: the recipe samples, learns or trains in a way that TRL's trainer has no place for.
     """
+    if not isinstance(job, Train):
+        raise SettingError(f"TRL trains, and the recipe built a {type(job).__name__}: run it with `milepost run`.")
     lacking = {
         f"its sampler {type(job.sampler).__name__}, which branches": not isinstance(job.sampler, Independent),
         "a reward that is trained beside the policy": job.learned is not None,
