@@ -13,6 +13,9 @@ from milepost.engines import build
 from milepost.engines.settings import PolicySettings, RunSettings, TaskSettings
 from milepost.errors import MilepostError, UnknownName
 from milepost.policies.causal_lm import CausalLM
+from milepost.policies.flow.denoiser import Denoiser
+from milepost.rewards.images.reward import ImageScore
+from milepost.rewards.images.scorers import Recognised
 
 SETTINGS = RunSettings(recipe="grpo", tasks=TaskSettings(names=("chain_sum", "spell_backward"), train=5, held_out=3))
 
@@ -54,6 +57,20 @@ def test_the_tasks_choose_environment_stop_strings_and_embedded_model() -> None:
     assert not torch.equal(policy.trainable()[name], other.trainable()[name])
 
 
+def test_images_are_drawn_by_a_denoiser_and_judged_by_a_classifier_without_noise() -> None:
+    tasks = TaskSettings(names=("digits",), train=4, held_out=2)
+    world = build.world(replace(SETTINGS, recipe="flow-grpo", tasks=tasks, settings={"steps": 6}))
+    assert isinstance(world.policy, Denoiser)
+    assert world.policy.process.grid.steps == 6
+    assert world.verdict == ImageScore(scorer=Recognised(), name="solved")
+    used = world.evaluated()
+    assert isinstance(used, Denoiser)
+    assert not bool(used.process.levels(0).any())
+    assert used.network is world.policy.network
+    asked = build.world(SETTINGS)
+    assert asked.evaluated() is asked.policy
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
@@ -64,6 +81,12 @@ def test_the_tasks_choose_environment_stop_strings_and_embedded_model() -> None:
         (replace(SETTINGS, reward=("nowhere.py:reward",)), MilepostError, r"nowhere\.py"),
         (replace(SETTINGS, tasks=TaskSettings(names=("chain_summ",))), UnknownName, "Did you mean 'chain_sum'"),
         (replace(SETTINGS, tasks=TaskSettings(options={"countdown": {}})), MilepostError, "countdown"),
+        (replace(SETTINGS, recipe="flow-grpo"), MilepostError, "name tasks of images"),
+        (
+            replace(SETTINGS, tasks=TaskSettings(names=("digits",)), policy=PolicySettings(model="digits-flw")),
+            UnknownName,
+            "Did you mean 'digits-flow'",
+        ),
     ],
 )
 def test_what_does_not_exist_is_named(settings: RunSettings, error: type[MilepostError], says: str) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from milepost.environments import by_name
+from milepost.environments.denoising import Denoising
 from milepost.environments.reasoning import ReasoningGym
 from milepost.environments.search.environment import Limits, Search
 from milepost.environments.textworld import TextWorld
@@ -25,6 +26,12 @@ def test_games_have_their_options():
     assert found == TextWorld(rooms=2, turns=4, train_size=6, held_out_size=3)
 
 
+def test_images_are_drawn_by_the_flow_model():
+    found = build("digits")
+    assert found == Denoising(train_size=6, held_out_size=3)
+    assert (found.embedded, found.stop) == ("digits-flow", ())
+
+
 def test_options_reach_the_limits():
     found = build("search_2hop", search_2hop={"turns": 3, "results": 1, "corpus": "countries"})
     assert found.limits == Limits(turns=3, results=1)
@@ -42,6 +49,8 @@ def test_every_environment_says_where_actions_end_and_which_model_knows_it(envir
         (("search", "chain_sum"), {}, SettingError, "mixes 'search'.*'chain_sum'"),
         (("chain_sum", "textworld"), {}, SettingError, "mixes 'chain_sum' .reasoning-gym. with 'textworld'"),
         (("textworld",), {"textworld": {"room": 3}}, UnknownName, "Did you mean 'rooms'"),
+        (("digits", "search"), {}, SettingError, "mixes 'digits' .digits. with 'search'"),
+        (("digits",), {"digits": {"classes": 3}}, UnknownName, "option of task 'digits' 'classes'"),
         (("search",), {"search": {"turn": 3}}, UnknownName, "Did you mean 'turns'"),
         (("search",), {"search_1hop": {}}, UnknownName, "tasks.options"),
         (("search",), {"search": {"turns": 0}}, SettingError, "turns"),
