@@ -28,7 +28,17 @@ def test_a_member_of_a_family_has_the_record_of_the_family(family: str, member: 
 
 
 def test_the_families() -> None:
-    assert FAMILIES == ["reward.*", "ok.*", "reason.*", "label.*", "signal.*", "cost.*", "feature.*", "extra.*", "extra_text.*"]
+    assert FAMILIES == [
+        "reward.*",
+        "ok.*",
+        "reason.*",
+        "label.*",
+        "signal.*",
+        "cost.*",
+        "feature.*",
+        "extra.*",
+        "extra_text.*",
+    ]
     found = [(spec(name).kind, spec(name).dtype, spec(name).checked) for name in ("reward.a", "ok.a", "reason.a")]
     assert found == [("number", "float32", True), ("number", "bool", False), ("text", "string", False)]
 

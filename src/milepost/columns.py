@@ -120,7 +120,9 @@ COLUMNS: dict[str, Column] = dict(
         _column("time", "number", "float32", "sampling", "time arrived at, 1 is noise", checked=True),
         _column("mean", "number", "any", "sampling", "mean of the transition", checked=True),
         _column("std", "number", "any", "sampling", "standard deviation of the transition", checked=True),
-        _column("completion", "number", "any", "sampling", "clean latent reached from here without noise", checked=True),
+        _column(
+            "completion", "number", "any", "sampling", "clean latent reached from here without noise", checked=True
+        ),
         _column("stochastic", "number", "bool", "sampling", "whether the transition has a density"),
         _column(
             "log_prob",
