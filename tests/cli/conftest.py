@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 import milepost.engines
 from milepost import keys, recipe, storage
-from milepost.cli import main
+from milepost.cli import flags, main
 from milepost.columns import End, Role
 from milepost.engines import toml_file
 from milepost.engines.events import Evaluation, Event
@@ -68,6 +68,7 @@ def recipes(tmp_path, monkeypatch):
     (folder / "barge.py").write_text(BARGE)
     (folder / "long_ferry.py").write_text(FERRY)
     monkeypatch.setattr(recipe, "FOLDER", folder)
+    monkeypatch.setattr(flags, "DOMAINS", {})  # the two have the same defaults
     return folder
 
 

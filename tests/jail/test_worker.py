@@ -1,5 +1,6 @@
 """A serving process that is gone, hangs or answers oddly costs one call; no answer is ever taken for another's."""
 
+import gc
 import os
 import signal
 
@@ -91,3 +92,13 @@ def test_the_first_call_without_an_answer_has_the_reason(over, ended, reason):
     first, second = answers_of(reply, LIMITS, 3)
     assert (first.value, first.reason, first.output) == (1, None, "said")
     assert second.reason == reason
+
+
+def test_one_that_is_forgotten_is_ended():
+    made = Worker.start(DOUBLE, LIMITS, confined=False)
+    process = made.process
+    del made
+    gc.collect()
+    assert process.returncode is not None
+    assert process.stdin.closed
+    assert process.stdout.closed

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,7 @@ class Worker:
             start_new_session=True,
         )
         worker = Worker(process=process, limits=limits)
+        weakref.finalize(worker, _end, process)  # one that nobody closed is ended when it is forgotten
         order = {
             "source": program.source,
             "entry": program.entry,
@@ -153,13 +155,19 @@ class Worker:
 
     def close(self) -> None:
         """End the process and its children, and wait for them."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        self.process.wait()
+        _end(self.process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is None or process.stdin.closed:  # ended before: its number may be another process's by now
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    process.wait()
 
 
 def _place(package: str) -> str:
