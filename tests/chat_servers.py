@@ -113,10 +113,11 @@ class Stub:
                     stub.busy += 1
                     stub.most = max(stub.most, stub.busy)
                 try:
-                    self.send(stub.act(number, body))
+                    given = stub.act(number, body)
                 finally:
-                    with stub.lock:
+                    with stub.lock:  # before the reply is out: the next request may come before this thread goes on
                         stub.busy -= 1
+                self.send(given)
 
             def send(self, given):
                 status, headers, payload = 200, {}, given
