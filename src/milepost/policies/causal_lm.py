@@ -13,9 +13,9 @@ from torch import Tensor
 from milepost import keys as key_streams
 from milepost import segments
 from milepost.columns import End, Role
-from milepost.errors import ResumeError
 from milepost.forest import Forest, Given
 from milepost.part import Observation, Proposals
+from milepost.policies import weights
 from milepost.policies.batches import batches, path_tokens
 from milepost.policies.decoding import Decoding
 from milepost.policies.generation import StopRule, Wanted, Written, generate, joined, read_prefixes
@@ -162,21 +162,15 @@ class CausalLM:
 
     def trainable(self) -> Mapping[str, Tensor]:
         """Parameters that receive gradients, by name."""
-        return {name: value for name, value in self.model.named_parameters() if value.requires_grad}
+        return weights.trainable(self.model)
 
     def advance(self) -> None:
         """Count one update."""
         self.version += 1
 
-    @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], version: int) -> None:
         """Load the trainable parameters and the number of updates they have seen."""
-        own = self.trainable()
-        if own.keys() != tensors.keys():
-            odd = sorted(own.keys() ^ tensors.keys())[:3]
-            raise ResumeError(f"The weights do not fit the model: {odd} ... are on one side only.")
-        for name, value in own.items():
-            value.copy_(tensors[name])
+        weights.restore(self.model, tensors)
         self.version = version
 
 

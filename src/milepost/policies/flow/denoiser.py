@@ -17,9 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from milepost import keys as key_streams
-from milepost.errors import ResumeError, SettingError
+from milepost.errors import SettingError
 from milepost.forest import Forest, Given
 from milepost.part import Observation, Proposals
+from milepost.policies import weights
 from milepost.policies.flow import kernel as gaussian
 from milepost.policies.flow.kernel import FlowKernel, Kernel
 from milepost.policies.flow.process import Process, guided
@@ -182,21 +183,15 @@ class Denoiser:
 
     def trainable(self) -> Mapping[str, Tensor]:
         """Weights of the network that receive gradients."""
-        return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
+        return weights.trainable(self.network)
 
     def advance(self) -> None:
         """Count one update."""
         self.version += 1
 
-    @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], version: int) -> None:
         """Load the weights and the number of updates they have seen."""
-        own = self.trainable()
-        if own.keys() != tensors.keys():
-            odd = sorted(own.keys() ^ tensors.keys())[:3]
-            raise ResumeError(f"The weights do not fit the network: {odd} ... are on one side only.")
-        for name, value in own.items():
-            value.copy_(tensors[name])
+        weights.restore(self.network, tensors)
         self.version = version
 
     # ---- one step ----
