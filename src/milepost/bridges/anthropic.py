@@ -8,34 +8,15 @@ blocks, other fields), the first of them keeps the original, so that written lin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from milepost.bridges import fields
-from milepost.bridges.lines import RECORD_BYTES, records
 from milepost.columns import End
 from milepost.traces.record import ANSWERS, Fault, Message, Trace, call_of, text_of
 
 _SOURCE, _MORE = "anthropic", "anthropic_more"
 _ENDS = {"max_tokens": End.TOKEN_LIMIT, "refusal": End.VOID}
-
-
-def read(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Trace | Fault]:
-    """Read conversations from JSON lines.
-
-    Args:
-        path: the file.
-        limit: longest line in bytes.
-
-    Yields:
-        Each conversation, or what is wrong with its line.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
-    for record in records(path, limit=limit):
-        yield record if isinstance(record, Fault) else of_value(record.value, path.name, record.line)
 
 
 def of_value(value: object, file: str, line: int) -> Trace | Fault:

@@ -6,33 +6,14 @@ A line is {"messages": [...], ...}, a bare array of messages, or a logged exchan
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, cast
 
 from milepost.bridges import fields
-from milepost.bridges.lines import RECORD_BYTES, records
 from milepost.columns import End
 from milepost.traces.record import Fault, Trace, wrong_with
 
 _ENDS = {"stop": End.TERMINATED, "tool_calls": End.TERMINATED, "length": End.TOKEN_LIMIT, "content_filter": End.VOID}
-
-
-def read(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Trace | Fault]:
-    """Read conversations from JSON lines.
-
-    Args:
-        path: the file.
-        limit: longest line in bytes.
-
-    Yields:
-        Each conversation, or what is wrong with its line.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
-    for record in records(path, limit=limit):
-        yield record if isinstance(record, Fault) else of_value(record.value, path.name, record.line)
 
 
 def of_value(value: object, file: str, line: int) -> Trace | Fault:

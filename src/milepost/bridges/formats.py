@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from milepost.bridges.lines import RECORD_BYTES, Record, records
+from milepost.bridges.lines import RECORD_BYTES, Record, conversations, records
 from milepost.errors import FormatError, unknown_name
 from milepost.optional import load
 from milepost.traces.record import Fault, Trace
@@ -23,6 +23,9 @@ FORMATS = {
     "verl": ("verl", "dumped rollouts of verl, JSON lines, or its Parquet files of prompts"),
 }
 """Name to the module of this folder that holds it and one line of help. Minari's episodes are read by `minari`."""
+
+BY_LINE = ("anthropic", "chat", "trl", "verl")
+"""Formats of which each line is a conversation of its own."""
 
 WRITABLE = ("anthropic", "chat", "trl", "verifiers", "verl")
 """Formats that can be written, as JSON lines."""
@@ -47,11 +50,26 @@ def read(path: Path, name: str = "", *, limit: int = RECORD_BYTES) -> Iterator[T
     chosen = name or detect(path)
     if chosen not in FORMATS:
         raise unknown_name("format", chosen, FORMATS)
+    if is_by_line(chosen, path):
+        return conversations(path, module(chosen).of_value, limit=limit)
     return module(chosen).read(path, limit=limit)
 
 
+def is_by_line(name: str, path: Path) -> bool:
+    """Whether each line of a file is a conversation of its own, so that it can be cut between any two.
+
+    Args:
+        name: its format.
+        path: the file.
+
+    Returns:
+        False for what has to be read as a whole.
+    """
+    return name in BY_LINE and path.suffix != ".parquet"
+
+
 def module(name: str) -> Any:
-    """The module that reads a format; those of single lines have `of_value`."""
+    """The module that reads a format: by `of_value` those of single lines, the others by `read`."""
     return import_module(f"milepost.bridges.{FORMATS[name][0]}")
 
 

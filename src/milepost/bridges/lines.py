@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from milepost.optional import load
-from milepost.traces.record import Fault
+from milepost.traces.record import Fault, Trace
 
 RECORD_BYTES = 64 << 20
 """Longest record that is read; a longer one is a fault."""
@@ -22,6 +22,8 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
 _BLANK = b" \t\r\n"
 
 Parse: TypeAlias = Callable[[bytes], Any]
+OfValue: TypeAlias = Callable[[object, str, int], Trace | Fault]
+"""One conversation from a parsed line, the name of the file and the number of the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +54,11 @@ def records(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Record | Fault
     """
     parse, name = parser(), path.name
     with path.open("rb") as file:
-        for number, raw in enumerate(_lines(file, limit), 1):
+        for number, raw in enumerate(raw_lines(file, limit), 1):
             if len(raw) > limit:
                 yield Fault(file=name, line=number, reason=f"the line is longer than {limit} bytes")
                 continue
-            text = raw.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else raw.strip()
+            text = raw.strip()
             if not text:
                 continue
             try:
@@ -65,13 +67,55 @@ def records(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Record | Fault
                 yield Fault(file=name, line=number, reason=not_json(text, error))
 
 
-def _lines(file: BinaryIO, limit: int) -> Iterator[bytes]:
-    """Lines; of one over the limit only the first part, longer than the limit."""
-    while raw := file.readline(limit + 1):
+def conversations(path: Path, of_value: OfValue, *, limit: int = RECORD_BYTES) -> Iterator[Trace | Fault]:
+    """Read JSON lines of which each is a conversation of its own.
+
+    Args:
+        path: the file.
+        of_value: reads one parsed line.
+        limit: longest line in bytes.
+
+    Yields:
+        Each conversation, or what is wrong with its line.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    for record in records(path, limit=limit):
+        yield record if isinstance(record, Fault) else of_value(record.value, path.name, record.line)
+
+
+def raw_lines(file: BinaryIO, limit: int, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """Lines that begin in a range of bytes, without a byte order mark before the first.
+
+    Args:
+        file: opened to read bytes, with its place anywhere.
+        limit: longest line in bytes; of a longer one only the first part is returned, longer than the limit.
+        start: first byte of the range.
+        stop: end of the range; None is the end of the file.
+
+    Yields:
+        Each line with its line break.
+    """
+    if start:
+        file.seek(start - 1)
+        _skip(file)
+    else:
+        file.seek(3 if file.read(3) == b"\xef\xbb\xbf" else 0)
+    place = file.tell()
+    while (stop is None or place < stop) and (raw := file.readline(limit + 1)):
         if len(raw) > limit and not raw.endswith(b"\n"):
-            while (rest := file.readline(_BLOCK)) and not rest.endswith(b"\n"):
-                continue
+            _skip(file)
+            place = file.tell()
+        else:
+            place += len(raw)
         yield raw
+
+
+def _skip(file: BinaryIO) -> None:
+    """Go to the end of the line."""
+    while (rest := file.readline(_BLOCK)) and not rest.endswith(b"\n"):
+        continue
 
 
 def not_json(text: bytes, error: ValueError) -> str:

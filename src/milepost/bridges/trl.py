@@ -7,33 +7,13 @@ chosen branch first. A prompt without an answer is a trace too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 from milepost.bridges import fields
-from milepost.bridges.lines import RECORD_BYTES, records
 from milepost.traces.record import Fault, Trace, wrong_with
 
 _ANSWERS = ("completion", "chosen", "rejected")
 _AS_TEXT, _PART = "trl_text", "trl_part"
-
-
-def read(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Trace | Fault]:
-    """Read rows from JSON lines.
-
-    Args:
-        path: the file.
-        limit: longest line in bytes.
-
-    Yields:
-        Each row, or what is wrong with its line.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
-    for record in records(path, limit=limit):
-        yield record if isinstance(record, Fault) else of_value(record.value, path.name, record.line)
 
 
 def of_value(value: object, file: str, line: int) -> Trace | Fault:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from milepost.bridges import fields
-from milepost.bridges.lines import RECORD_BYTES, records
+from milepost.bridges.lines import RECORD_BYTES, conversations
 from milepost.columns import End
 from milepost.traces.record import Fault, Trace, text_of, wrong_with
 
@@ -26,17 +26,13 @@ def read(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Trace | Fault]:
         path: the file; one that ends in ".parquet" is read batch by batch.
         limit: longest line in bytes.
 
-    Yields:
+    Returns:
         Each row, or what is wrong with it.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    if path.suffix == ".parquet":
-        yield from _prompts(path)
-        return
-    for record in records(path, limit=limit):
-        yield record if isinstance(record, Fault) else of_value(record.value, path.name, record.line)
+    return _prompts(path) if path.suffix == ".parquet" else conversations(path, of_value, limit=limit)
 
 
 def _prompts(path: Path) -> Iterator[Trace | Fault]:

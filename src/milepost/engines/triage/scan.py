@@ -6,18 +6,18 @@ is cut into ranges, which are read side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from milepost.bridges import formats
-from milepost.bridges.lines import RECORD_BYTES, Parse, not_json, parser
+from milepost.bridges.lines import RECORD_BYTES, OfValue, Parse, not_json, parser, raw_lines
 from milepost.curation.selection.duplicates import HASHES, signatures
 from milepost.curation.signals.detect import detect
 from milepost.curation.signals.flat import Batch
@@ -25,13 +25,10 @@ from milepost.curation.signals.found import Found
 from milepost.curation.signals.taxonomy import KINDS
 from milepost.traces.record import Fault, Trace
 
-BY_LINE = ("anthropic", "chat", "trl", "verl")
-"""Formats of which each line is a conversation of its own, so that a file can be cut anywhere."""
 MESSAGES_AT_ONCE = 1 << 15
 """Messages of one batch."""
 _ROW_GROUP = 1 << 14
 _SNIPPET = 80
-_Reads: TypeAlias = Callable[[object, str, int], Trace | Fault]
 COLUMNS = pa.schema(
     [
         ("file", pa.dictionary(pa.int32(), pa.string())),
@@ -102,7 +99,7 @@ def pieces(path: Path, form: str, *, size: int) -> list[tuple[int, int]]:
         Ranges from and to; (0, 0) for a file that is read record by record.
     """
     total = path.stat().st_size
-    if form not in BY_LINE or path.suffix == ".parquet":
+    if not formats.is_by_line(form, path):
         return [(0, 0)]
     cuts = [*range(0, max(total, 1), size), total]
     return list(pairwise(cuts))
@@ -191,9 +188,9 @@ def _scan_whole(records: Iterable[Trace | Fault], tables: _Tables) -> None:
 
 
 def _scan_range(file: BinaryIO, piece: Piece, tables: _Tables) -> int:
-    of_value: _Reads = formats.module(piece.format).of_value
+    of_value: OfValue = formats.module(piece.format).of_value
     parse, number = parser(), 0
-    for raw in _lines(file, piece.start, piece.stop):
+    for raw in raw_lines(file, RECORD_BYTES, start=piece.start, stop=piece.stop):
         number += 1
         if raw and not raw.isspace():
             tables.add(_parsed(raw, parse, of_value, piece.name, number), number)
@@ -201,7 +198,7 @@ def _scan_range(file: BinaryIO, piece: Piece, tables: _Tables) -> int:
     return number
 
 
-def _parsed(raw: bytes, parse: Parse, of_value: _Reads, file: str, line: int) -> Trace | Fault:
+def _parsed(raw: bytes, parse: Parse, of_value: OfValue, file: str, line: int) -> Trace | Fault:
     if len(raw) > RECORD_BYTES:
         return Fault(file=file, line=line, reason=f"the line is longer than {RECORD_BYTES} bytes")
     try:
@@ -209,28 +206,6 @@ def _parsed(raw: bytes, parse: Parse, of_value: _Reads, file: str, line: int) ->
     except ValueError as error:
         return Fault(file=file, line=line, reason=not_json(raw, error))
     return of_value(value, file, line)
-
-
-def _lines(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-    """Lines that begin in a range of bytes; one over the limit is cut, and its rest skipped."""
-    if start:
-        file.seek(start - 1)
-        _skip(file)
-    else:
-        file.seek(3 if file.read(3) == b"\xef\xbb\xbf" else 0)
-    place = file.tell()
-    while place < stop and (raw := file.readline(RECORD_BYTES + 1)):
-        if len(raw) > RECORD_BYTES and not raw.endswith(b"\n"):
-            _skip(file)
-            place = file.tell()
-        else:
-            place += len(raw)
-        yield raw
-
-
-def _skip(file: BinaryIO) -> None:
-    while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
-        continue
 
 
 @dataclass(slots=True)
