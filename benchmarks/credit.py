@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -202,18 +200,3 @@ def token_credit() -> list[dict[str, Any]]:
     found = best(works, 5)
     case = f"step credit to {rows} x {TOKENS} tokens"
     return [row(f"{case}, against {name}", found["ours"], found[name]) for name in list(works)[1:]]
-
-
-def main() -> None:
-    """Print the rows, as a table or with --json."""
-    rows = run()
-    if "--json" in sys.argv:
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
-        return
-    for one in rows:
-        cells = [f"{value:10.3f}" if isinstance(value, float) else f"{value:>10}" for value in list(one.values())[1:]]
-        sys.stdout.write(f"{one['name']:<86} {' '.join(cells)}\n")
-
-
-if __name__ == "__main__":
-    main()

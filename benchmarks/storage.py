@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -115,18 +114,3 @@ def _measured(base: Path, whole: Forest, sample: Forest) -> list[dict[str, Any]]
     rows.append(row("size, against plain Parquet", size_of(ours), plain.stat().st_size / 1e6, "MB"))
     rows.append(row("size, against JSON lines", size_of(ours), lines.stat().st_size / 1e6 * scale, "MB"))
     return rows
-
-
-def main() -> None:
-    """Print the rows, as a table or with --json."""
-    rows = run()
-    if "--json" in sys.argv:
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
-        return
-    for one in rows:
-        cells = [f"{value:10.2f}" if isinstance(value, float) else f"{value:>10}" for value in list(one.values())[1:]]
-        sys.stdout.write(f"{one['name']:<86} {' '.join(cells)}\n")
-
-
-if __name__ == "__main__":
-    main()

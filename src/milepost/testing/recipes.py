@@ -64,10 +64,7 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
     rewards = sorted({reward.name for reward in job.rewards} | {"total"} | _learned_name(job))
 
     def checks() -> Iterator[Check]:
-        yield Check(name="card", run=lambda: _card(card))
-        if tests is not None:
-            yield Check(name="claims", run=lambda folder=tests: _claims(card, folder))
-        yield Check(name="settings", run=lambda: _settings(name, job))
+        yield from _opening(name, card, job, tests)
         yield Check(name="task choice", run=lambda: _passes(lambda: check_choice(job.choice, names=rewards)))
         yield Check(name="sampler", run=lambda: _passes(lambda: check_sampler(job.sampler)))
         solved = batch(rewards, groups=_SOLVED)
@@ -77,6 +74,13 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
         yield Check(name="learns", run=lambda: _learns(job))
 
     return run_all(job, list(checks()))
+
+
+def _opening(name: str, card: Card, job: Job, tests: Path | None) -> Iterator[Check]:
+    yield Check(name="card", run=lambda: _card(card))
+    if tests is not None:
+        yield Check(name="claims", run=lambda: _claims(card, tests))
+    yield Check(name="settings", run=lambda: _settings(name, job))
 
 
 def _learned_name(job: Train) -> set[str]:
@@ -100,10 +104,7 @@ def check_curation(name: str, card: Card, job: Curate, *, tests: Path | None) ->
     """
 
     def checks() -> Iterator[Check]:
-        yield Check(name="card", run=lambda: _card(card))
-        if tests is not None:
-            yield Check(name="claims", run=lambda folder=tests: _claims(card, folder))
-        yield Check(name="settings", run=lambda: _settings(name, job))
+        yield from _opening(name, card, job, tests)
         for step in job.steps:
             yield Check(name=f"settings of {type(step).__name__}", run=lambda part=step: settings(part))
         yield Check(name="writes what it declares", run=lambda: _curates(job, conversations()))
@@ -129,10 +130,7 @@ def check_search(name: str, card: Card, job: Search, *, tests: Path | None) -> t
     """
 
     def checks() -> Iterator[Check]:
-        yield Check(name="card", run=lambda: _card(card))
-        if tests is not None:
-            yield Check(name="claims", run=lambda folder=tests: _claims(card, folder))
-        yield Check(name="settings", run=lambda: _settings(name, job))
+        yield from _opening(name, card, job, tests)
         for own, seeker in job.seekers.items():
             yield Check(name=f"{own} finds the same again", run=lambda part=seeker: _finds(part, job.tasks[0]))
 
