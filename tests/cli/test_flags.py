@@ -192,3 +192,13 @@ def test_recipes_of_a_domain_have_its_defaults_and_a_file_or_flag_has_the_last_w
 def test_recipes_that_are_compared_share_a_domain(recipes):
     assert flags.domain_of(["barge", "barge"]) == "text"
     assert flags.domain_of(["long-ferry", "barge"]) == "flow"
+
+
+@pytest.mark.parametrize(
+    "flags_or_file", [["--tasks", "search_2hop"], ["--tasks=search"], {"tasks": {"names": ["search"]}}]
+)
+def test_the_environment_of_the_named_tasks_decides_whose_defaults_are_taken(recipes, flags_or_file):
+    given, typed = (flags_or_file, []) if isinstance(flags_or_file, dict) else ({}, flags_or_file)
+    asked = flags.resolve("grpo", given, typed, prog="x", domain="text").settings
+    assert (asked.update.steps, asked.policy.max_tokens) == (18, 72)
+    assert flags.resolve("grpo", {}, [], prog="x").settings.update.steps == 60

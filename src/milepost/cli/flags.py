@@ -145,7 +145,7 @@ def resolve(
         given: content of the file.
         flags: what the user typed after the recipe.
         prog: what the help calls the command.
-        domain: whose defaults; by default the recipe's first.
+        domain: whose defaults, where the tasks that are named say nothing; by default the recipe's first.
 
     Returns:
         Every setting, those of the recipe included.
@@ -159,7 +159,8 @@ def resolve(
 
     own = build_settings.of(name)
     typed, options = _take_free(flags)
-    given = merged(DOMAINS.get(domain or domain_of([name]), {}), given)
+    domain = _domain_of_tasks(given, typed) or domain or domain_of([name])
+    given = merged(DOMAINS.get(domain, {}), given)
     asked = toml_file.from_mapping(RunSettings, merged({**given, "recipe": name}, options))
     chosen = toml_file.from_mapping(_record(own), asked.settings, inside="settings")
     kinds = _kinds(own)
@@ -184,6 +185,15 @@ def resolve(
     if launch.repeats < 0:
         raise SettingError(f"repeats={launch.repeats} is not allowed: expected a whole number of at least 0.")
     return Chosen(settings=settings, launch=launch)
+
+
+def _domain_of_tasks(given: Mapping[str, Any], typed: Sequence[str]) -> str | None:
+    """Domain whose environment the first named task belongs to, such as "agent" for search_2hop; None without one."""
+    words = [word for name, own in chunks(typed) if name in ("--tasks", "--tasks.names") for word in own]
+    named = [word.removeprefix("--tasks").removeprefix(".names").removeprefix("=") for word in words]
+    named = [word for word in named if word] or list(given.get("tasks", {}).get("names", ()))
+    fitting = (domain for domain, own in DOMAINS.items() if named and named[0].split("_")[0] in own["tasks"]["names"])
+    return next(fitting, None)
 
 
 def names_of(name: str) -> frozenset[str]:
