@@ -199,6 +199,6 @@ def test_recipes_that_are_compared_share_a_domain(recipes):
 )
 def test_the_environment_of_the_named_tasks_decides_whose_defaults_are_taken(recipes, flags_or_file):
     given, typed = (flags_or_file, []) if isinstance(flags_or_file, dict) else ({}, flags_or_file)
-    asked = flags.resolve("grpo", given, typed, prog="x", domain="text").settings
+    asked = flags.resolve("barge", given, typed, prog="x", domain="text").settings
     assert (asked.update.steps, asked.policy.max_tokens) == (18, 72)
-    assert flags.resolve("grpo", {}, [], prog="x").settings.update.steps == 60
+    assert flags.resolve("barge", {}, [], prog="x").settings.update.steps == 60
