@@ -3,7 +3,7 @@
 import pytest
 
 from milepost.columns import End
-from milepost.environments.denoising import Denoising
+from milepost.environments.denoising import Denoising, Prompts
 from milepost.errors import SettingError
 from milepost.part import Action
 
@@ -29,3 +29,19 @@ def test_latents_pass_until_time_zero():
 def test_sizes_out_of_range_are_refused(settings):
     with pytest.raises(SettingError):
         Denoising(**settings)
+
+
+def test_prompts_are_numbered_together_and_kept_ones_are_for_evaluation():
+    world = Prompts(prompts=("a red cat", "a dog"), kept=("a blue cat",))
+    assert [world.reset(task, 0).observation.array for task in world.train()] == [0, 1]
+    assert [world.every[task.record["number"]] for task in world.held_out()] == ["a blue cat"]
+    assert world.step(None, Action(array=0.0), 0).end == End.TERMINATED
+    again = Prompts(prompts=("a red cat", "a dog"))
+    assert [task.record["number"] for task in again.held_out()] == [0, 1]
+    assert not {task.id for task in again.train()} & {task.id for task in again.held_out()}
+
+
+@pytest.mark.parametrize("settings", [{"prompts": ()}, {"prompts": ("a dog",), "kept": ("a dog",)}])
+def test_no_prompt_or_the_same_twice_is_refused(settings):
+    with pytest.raises(SettingError):
+        Prompts(**settings)

@@ -92,8 +92,10 @@ class Updater:
     def _push(self, forest: Forest, rows: Tensor, slope: Tensor) -> None:
         if isinstance(self.policy, Shares):
             self.policy.push(forest, rows, slope)
-        else:
-            self.policy.log_prob(forest, rows).backward(slope)
+            return
+        value = self.policy.log_prob(forest, rows)
+        if value.requires_grad:  # a piece may hold no step that the policy chose
+            value.backward(slope)
 
     def _shared(self, forest: Forest) -> Mapping[str, float]:
         return self.policy.sharing(forest, torch.arange(len(forest))) if isinstance(self.policy, Shares) else {}
@@ -143,9 +145,11 @@ def _scatter(forest: Forest, pieces: Sequence[Tensor], values: Sequence[Tensor])
 
 
 def _pieces(forest: Forest, tokens_at_once: int) -> list[Tensor]:
-    """Whole trees, as many together as hold at most `tokens_at_once` tokens."""
+    """Whole trees, as many together as hold at most `tokens_at_once` tokens; without tokens as many steps."""
     every = torch.arange(len(forest))
-    if forest.token_offsets is None or int(forest.token_offsets[-1]) <= tokens_at_once:
+    if forest.token_offsets is None:
+        return list(every.split(min(tokens_at_once, max(len(every), 1))))
+    if int(forest.token_offsets[-1]) <= tokens_at_once:
         return [every]
     root = forest.root_of()
     size = torch.zeros(len(forest), dtype=torch.int64).index_add_(0, root, forest.token_offsets.diff())[forest.roots()]

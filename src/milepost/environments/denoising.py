@@ -1,4 +1,4 @@
-"""Tasks of a flow or diffusion model: a class to draw. The environment shows it and lets latents pass."""
+"""Tasks of a flow or diffusion model: a class or a prompt to draw. The environment shows it and lets latents pass."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from milepost import checks
 from milepost.columns import End
+from milepost.errors import SettingError
 from milepost.part import Action, Observation, Start, State, Task, Transition
 
 
@@ -52,6 +53,61 @@ class Denoising:
 
     def step(self, state: State, action: Action, key: int) -> Transition:  # noqa: ARG002 - the environment protocol
         """Let a latent pass; at time 0 the image is finished."""
-        if float(action.array) > 0:
-            return Transition(observation=None, state=None)
-        return Transition(observation=None, state=None, end=End.TERMINATED, discount=0.0)
+        return _passed(action)
+
+
+def _passed(action: Action) -> Transition:
+    if float(action.array) > 0:
+        return Transition(observation=None, state=None)
+    return Transition(observation=None, state=None, end=End.TERMINATED, discount=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """Ask for images of prompts. What the policy is shown is the number of the prompt among all of them.
+
+    Example:
+        >>> world = Prompts(prompts=("a red cat", "a dog"), kept=("a blue cat",))
+        >>> [task.record["number"] for task in (*world.train(), *world.held_out())], world.every[2]
+        ([0, 1, 2], 'a blue cat')
+    """
+
+    prompts: tuple[str, ...]
+    """To train on."""
+    kept: tuple[str, ...] = ()
+    """To evaluate on; none: those to train on, with noise of their own."""
+    stop = ()
+    embedded = ""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to draw, and that no prompt is given twice."""
+        checks.not_empty("prompts", self.prompts)
+        twice = {asked for asked in self.every if self.every.count(asked) > 1}
+        if twice:
+            raise SettingError(f"The prompt {min(twice)!r} is given twice, in prompts and kept together: give it once.")
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """All prompts in the order of their numbers: what the policy must know."""
+        return (*self.prompts, *self.kept)
+
+    def train(self) -> Sequence[Task]:
+        """The prompts to train on."""
+        return [self._task("train", number) for number in range(len(self.prompts))]
+
+    def held_out(self) -> Sequence[Task]:
+        """The prompts that are kept for evaluation."""
+        first = len(self.prompts) if self.kept else 0
+        return [self._task("held-out", number) for number in range(first, len(self.every))]
+
+    def _task(self, pool: str, number: int) -> Task:
+        asked = self.every[number]
+        return Task(id=f"prompt:{pool}:{asked}", record={"number": number, "prompt": asked}, family=asked)
+
+    def reset(self, task: Task, key: int) -> Start:  # noqa: ARG002 - the noise is the policy's first step
+        """Show the number of the prompt."""
+        return Start(observation=Observation(array=int(task.record["number"])), state=None)
+
+    def step(self, state: State, action: Action, key: int) -> Transition:  # noqa: ARG002 - the environment protocol
+        """Let a latent pass; at time 0 the image is finished."""
+        return _passed(action)

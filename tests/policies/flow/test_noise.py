@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from milepost.errors import SettingError
-from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, StepNoise, Window
+from milepost.policies.flow.noise import EvenNoise, FlowNoise, GivenTimes, Grid, StepNoise, Window
 
 
 def test_grid_is_even_or_shifted():
@@ -59,3 +59,10 @@ def test_step_noise_needs_a_level_for_each_step():
 def test_settings_out_of_range_are_refused(part, settings):
     with pytest.raises(SettingError):
         part(**settings)
+
+
+def test_given_times_must_fall_from_one_to_zero():
+    assert GivenTimes(times=(1.0, 0.6, 0.0))().tolist() == pytest.approx([1.0, 0.6, 0.0])
+    for times in ((1.0,), (0.9, 0.0), (1.0, 0.1), (1.0, 0.5, 0.5, 0.0)):
+        with pytest.raises(SettingError, match="fall from 1 to 0"):
+            GivenTimes(times=times)

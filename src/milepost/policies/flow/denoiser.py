@@ -69,6 +69,8 @@ class Denoiser:
     """What the network predicts, and on which path from noise to data."""
     process: Process = field(default_factory=Process)
     version: int = 0
+    rows_at_once: int = 1 << 31
+    """Steps whose graph fits in memory together."""
 
     # ---- the policy protocol ----
 
@@ -178,8 +180,8 @@ class Denoiser:
 
     @property
     def tokens_at_once(self) -> int:
-        """No limit: there are no tokens."""
-        return 1 << 31
+        """Steps whose graph fits in memory together, in place of tokens, of which there are none."""
+        return self.rows_at_once
 
     def trainable(self) -> Mapping[str, Tensor]:
         """Weights of the network that receive gradients."""
@@ -224,7 +226,7 @@ class Denoiser:
         if bool((nearest.values > _SAME_TIME).any()):
             stray = float(time[nearest.values.argmax()])
             raise SettingError(
-                f"A latent stands at time {stray:.4g}, which is not a time of the grid of {self.process.grid.steps} "
-                "steps at which a step begins: continue it with the grid it was made with."
+                f"A latent stands at time {stray:.4g}, which is not a time of the grid at which one of its "
+                f"{len(self.process.grid()) - 1} steps begins: continue it with the grid it was made with."
             )
         return nearest.indices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -39,6 +40,36 @@ class Grid:
         """The times, one more than there are steps."""
         even = torch.arange(self.steps, -1, -1, dtype=torch.float32) / self.steps
         return self.shift * even / (1 + (self.shift - 1) * even)
+
+
+class Times(Protocol):
+    """Times at which a sampler stops: from 1 (noise) to 0 (data), falling."""
+
+    def __call__(self) -> Float[Tensor, " t"]:
+        """The times, one more than there are steps."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenTimes:
+    """Times that a model's own scheduler has set.
+
+    Example:
+        >>> GivenTimes(times=(1.0, 0.75, 0.0))().tolist()
+        [1.0, 0.75, 0.0]
+    """
+
+    times: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that they fall from 1 to 0."""
+        falls = all(now > after for now, after in pairwise(self.times))
+        if len(self.times) < 2 or self.times[0] != 1 or self.times[-1] != 0 or not falls:
+            raise SettingError(f"times={self.times} are not allowed: expected numbers that fall from 1 to 0.")
+
+    def __call__(self) -> Float[Tensor, " t"]:
+        """The times."""
+        return torch.tensor(self.times, dtype=torch.float32)
 
 
 class Noise(Protocol):

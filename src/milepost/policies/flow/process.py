@@ -10,7 +10,7 @@ from torch import Tensor
 
 from milepost import checks
 from milepost.policies.flow.kernel import Reduction
-from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Noise
+from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Noise, Times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Process:
         [0.5, 0.0]
     """
 
-    grid: Grid = field(default_factory=Grid)
+    grid: Times = field(default_factory=Grid)
     noise: Noise = field(default_factory=FlowNoise)
     guidance: float = 1.0
     """Weight of the condition, see `guided`; other than 1 it costs two calls of the model per step."""

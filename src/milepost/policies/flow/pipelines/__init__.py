@@ -1,0 +1,1 @@
+"""Pipelines of diffusers as policies: Stable Diffusion 3 and Flux, as far as they step by flow matching."""
