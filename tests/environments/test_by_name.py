@@ -5,9 +5,13 @@ import pytest
 from milepost.environments import by_name
 from milepost.environments.denoising import Denoising
 from milepost.environments.reasoning import ReasoningGym
+from milepost.environments.sandbox.environment import Desk
+from milepost.environments.sandbox.tau2 import Tau2
+from milepost.environments.sandbox.users import Asked
 from milepost.environments.search.environment import Limits, Search
 from milepost.environments.textworld import TextWorld
 from milepost.errors import SettingError, UnknownName
+from milepost.policies import named_chat
 
 
 def build(*names, **options):
@@ -26,6 +30,17 @@ def test_games_have_their_options():
     assert found == TextWorld(rooms=2, turns=4, train_size=6, held_out_size=3)
 
 
+def test_service_desks_have_a_user_by_script_or_by_model():
+    found = build("tau2_airline", tau2_airline={"turns": 9})
+    assert found == Desk(sandbox=Tau2(domain="airline"), turns=9, train_size=6, held_out_size=3)
+    with pytest.raises(SettingError, match="nothing here can ask a model"):
+        build("tau2_retail", tau2_retail={"user": "smollm2"})
+    chosen = {"tau2_retail": {"user": "http://127.0.0.1:1/v1#m"}}
+    found = by_name.environment(("tau2_retail",), chosen, train_size=1, held_out_size=1, chat=named_chat.chat)
+    assert isinstance(found.user, Asked)
+    assert found.user.chat.model == "m"
+
+
 def test_images_are_drawn_by_the_flow_model():
     found = build("digits")
     assert found == Denoising(train_size=6, held_out_size=3)
@@ -37,7 +52,7 @@ def test_options_reach_the_limits():
     assert found.limits == Limits(turns=3, results=1)
 
 
-@pytest.mark.parametrize("environment", [build("chain_sum"), build("search"), build("textworld")])
+@pytest.mark.parametrize("environment", [build("chain_sum"), build("search"), build("textworld"), build("tau2_retail")])
 def test_every_environment_says_where_actions_end_and_which_model_knows_it(environment):
     assert all(text.startswith("</") for text in environment.stop)
     assert environment.embedded.startswith("embedded")
@@ -50,6 +65,8 @@ def test_every_environment_says_where_actions_end_and_which_model_knows_it(envir
         (("chain_sum", "textworld"), {}, SettingError, "mixes 'chain_sum' .reasoning-gym. with 'textworld'"),
         (("textworld",), {"textworld": {"room": 3}}, UnknownName, "Did you mean 'rooms'"),
         (("digits", "search"), {}, SettingError, "mixes 'digits' .digits. with 'search'"),
+        (("tau2_retail", "tau2_airline"), {}, SettingError, "mixes 'tau2_retail'"),
+        (("tau2_retail",), {"tau2_retail": {"turn": 3}}, UnknownName, "Did you mean 'turns'"),
         (("digits",), {"digits": {"classes": 3}}, UnknownName, "option of task 'digits' 'classes'"),
         (("search",), {"search": {"turn": 3}}, UnknownName, "Did you mean 'turns'"),
         (("search",), {"search_1hop": {}}, UnknownName, "tasks.options"),

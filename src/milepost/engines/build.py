@@ -13,7 +13,7 @@ from milepost.environments import by_name
 from milepost.environments.denoising import Denoising
 from milepost.errors import SettingError, unknown_name
 from milepost.part import Environment, Greedy, Learner, Policy, Reward, Task, TaskEnvironment
-from milepost.policies import loading
+from milepost.policies import loading, named_chat
 from milepost.policies.decoding import Decoding
 from milepost.policies.flow import digits
 from milepost.policies.flow.denoiser import Denoiser
@@ -62,7 +62,9 @@ def world(settings: RunSettings) -> World:
     """
     work = job(settings)
     tasks = settings.tasks
-    environment = by_name.environment(tasks.names, tasks.options, train_size=tasks.train, held_out_size=tasks.held_out)
+    environment = by_name.environment(
+        tasks.names, tasks.options, train_size=tasks.train, held_out_size=tasks.held_out, chat=named_chat.chat
+    )
     return World(
         job=work,
         environment=environment,

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from milepost.environments.denoising import Denoising
 from milepost.environments.reasoning import ReasoningGym
+from milepost.environments.sandbox.environment import Desk
+from milepost.environments.sandbox.tau2 import DOMAINS, Tau2
+from milepost.environments.sandbox.users import Asked, Scripted, User
 from milepost.environments.search.environment import Limits, Search
 from milepost.environments.textworld import TextWorld
 from milepost.errors import SettingError, unknown_name
-from milepost.part import TaskEnvironment
+from milepost.part import Chat, TaskEnvironment
 
 SEARCH: Mapping[str, tuple[int, ...]] = {
-    "search": (1, 2, 3),
-    "search_1hop": (1,),
-    "search_2hop": (2,),
-    "search_3hop": (3,),
+    f"search{corpus}{kind}": hops
+    for corpus in ("", "_foldoc", "_python", "_wordnet")
+    for kind, hops in {"": (1, 2, 3), "_1hop": (1,), "_2hop": (2,), "_3hop": (3,)}.items()
 }
-"""Task names of the search environment, and the hops of their questions."""
+"""Task names of the search environment, and the hops of their questions: "search_2hop", "search_foldoc",
+"search_foldoc_2hop" and so on. A name without a corpus is of "countries", or of the corpus that its options name."""
 
 TEXTWORLD = "textworld"
 DIGITS = "digits"
 TEXTWORLD_OPTIONS = ("rooms", "objects", "quest", "turns")
+DESKS: Mapping[str, str] = {f"tau2_{domain}": domain for domain in DOMAINS}
+"""Task names of the service desks, and their domains."""
+DESK_OPTIONS = ("turns", "user")
+SCRIPTED = "scripted"
 SEARCH_OPTIONS = ("corpus", "turns", "results", "queries", "characters", "document")
 
 
 def environment(
-    names: Sequence[str], options: Mapping[str, Mapping[str, Any]], *, train_size: int, held_out_size: int
+    names: Sequence[str],
+    options: Mapping[str, Mapping[str, Any]],
+    *,
+    train_size: int,
+    held_out_size: int,
+    chat: Callable[[str], Chat] | None = None,
 ) -> TaskEnvironment:
     """Build the environment that offers the named tasks.
 
     Args:
-        names: "search" or kinds of it such as "search_2hop", "textworld", or "digits"; all others are of
-            reasoning-gym.
+        names: "search" or kinds of it such as "search_2hop" or "search_foldoc", "textworld", "tau2_retail",
+            "tau2_airline", or "digits"; all others are of reasoning-gym.
         options: name to settings of its own. For search: "corpus", and the fields of `search.environment.Limits`; for
-            textworld: "rooms", "objects", "quest", "turns".
+            textworld: "rooms", "objects", "quest", "turns"; for a service desk: "turns", and "user", which is
+            "scripted" or names a model.
         train_size: tasks in the training pool.
         held_out_size: tasks in the held-out pool.
+        chat: gives the model that an option names, such as `policies.named_chat.chat`.
 
     Returns:
         The environment.
@@ -58,6 +72,8 @@ def environment(
     if DIGITS in names:
         _check_known(DIGITS, options.get(DIGITS, {}), ())
         return Denoising(train_size=train_size, held_out_size=held_out_size)
+    if names[0] in DESKS:
+        return _desk(names[0], options.get(names[0], {}), chat, train_size=train_size, held_out_size=held_out_size)
     searching = [name for name in names if name in SEARCH]
     if not searching:
         return ReasoningGym(names=tuple(names), options=options, train_size=train_size, held_out_size=held_out_size)
@@ -65,7 +81,7 @@ def environment(
 
 
 def _check_one_kind(names: Sequence[str]) -> None:
-    alone = (TEXTWORLD, DIGITS)
+    alone = (TEXTWORLD, DIGITS, *DESKS)
     kinds = {name: "search" if name in SEARCH else name if name in alone else "reasoning-gym" for name in names}
     if len(set(kinds.values())) > 1:
         first, *rest = names
@@ -82,6 +98,25 @@ def _check_known(name: str, options: Mapping[str, Any], known: Sequence[str]) ->
             raise unknown_name(f"option of task {name!r}", option, known)
 
 
+def _desk(
+    name: str,
+    options: Mapping[str, Any],
+    chat: Callable[[str], Chat] | None,
+    *,
+    train_size: int,
+    held_out_size: int,
+) -> Desk:
+    _check_known(name, options, DESK_OPTIONS)
+    chosen = dict(options)
+    who, user = str(chosen.pop("user", SCRIPTED)), cast("User", Scripted())
+    if who != SCRIPTED:
+        if chat is None:
+            raise SettingError(f"The user of {name!r} is {who!r}, but nothing here can ask a model: use {SCRIPTED!r}.")
+        user = Asked(chat=chat(who))
+    sandbox = Tau2(domain=DESKS[name])
+    return Desk(sandbox=sandbox, user=user, **chosen, train_size=train_size, held_out_size=held_out_size)
+
+
 def _search(
     names: Sequence[str], options: Mapping[str, Mapping[str, Any]], train_size: int, held_out_size: int
 ) -> Search:
@@ -91,7 +126,13 @@ def _search(
         for option, value in options.get(name, {}).items():
             if chosen.setdefault(option, value) != value:
                 raise SettingError(f"{option} is {chosen[option]!r} and {value!r}: the named tasks share one setting.")
-    corpus = cast("str", chosen.pop("corpus", "countries"))
+    named = {_corpus_of(name) for name in names}
+    corpus = cast("str", chosen.pop("corpus", "") or next(iter(named)) or "countries")
+    if named not in ({""}, {corpus}):
+        raise SettingError(
+            f"tasks.names {', '.join(names)} are not all of the corpus {corpus!r}: a run searches one corpus. "
+            "Name tasks of one, and leave the option 'corpus' to names without one."
+        )
     return Search(
         hops=tuple(hops for name in names for hops in SEARCH[name]),
         corpus=corpus,
@@ -99,3 +140,9 @@ def _search(
         train_size=train_size,
         held_out_size=held_out_size,
     )
+
+
+def _corpus_of(name: str) -> str:
+    """The corpus in a task's name; empty where it names none."""
+    word = name.removeprefix("search").removeprefix("_").partition("_")[0]
+    return "" if word.endswith("hop") else word
