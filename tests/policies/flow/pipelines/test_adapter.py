@@ -106,43 +106,38 @@ def test_log_probabilities_are_those_of_the_kernel(pipe):
     torch.testing.assert_close(forest["log_prob"][has], truth, atol=1e-5, rtol=0)
 
 
-class Bright:
-    """Mean brightness of the picture: something that a policy can learn in a few steps."""
+class First:
+    """Mean of the first channel of the latent: something that a policy can learn in a few steps."""
 
-    range, differentiable = (-1.0, 1.0), True
-
-    def __init__(self, decode):
-        self.decode = decode
+    range, differentiable = (-10.0, 10.0), True
 
     def __call__(self, image, label):
-        return self.decode(image).mean((1, 2, 3))
+        return image[:, 0].mean((1, 2))
 
 
-def trained(one, pipe, *, steps, job):
-    """The recipe's own objective and credit; brightness before and after, and the numbers of each update."""
-    reward, scores, numbers = ImageScore(scorer=Bright(adapter.Decoder(vae=pipe.vae)), name="bright"), [], []
-    settings = UpdateSettings(learning_rate=2e-3)
-    updater = Updater(
-        policy=one, objective=job.objective, optimiser=optimiser_for(one, settings), settings=settings, reference=None
-    )
-    for step in range(steps):
-        forest = grown(one, width=6, key=keys.fold(KEY, step))
-        forest = total(guard.score(reward, forest, forest.leaves()), ["bright"], [1.0])
-        scores.append(float(forest["reward.bright"][forest.leaves()].mean()))
-        numbers.append(updater(job.credit(forest), KEY))
-    return scores, numbers
+def first_channel(one):
+    """Of the latents that 16 fixed first noises become without further noise."""
+    noise = torch.from_numpy(keys.normal(list(range(16)), one.network.shape)).float()
+    return float(First()(one.complete(noise, torch.ones(16), torch.arange(16) % 2), None).mean())
 
 
 @pytest.mark.parametrize("make", [pipelines.stable_diffusion_3, pipelines.flux])
-def test_flow_grpo_trains_a_pipeline(make):
-    """Some updates of Flow-GRPO make the pictures brighter; the ratio before the first is 1."""
+def test_flow_grpo_trains_a_pipeline(make, record_property):
+    """Four updates of Flow-GRPO raise what is rewarded; the ratio before the first is 1."""
     pipe = make()
     one, job = policy(pipe, noise=EvenNoise(level=0.6)), flow_grpo.build(clip=0.2)
-    before = {name: value.detach().clone() for name, value in one.trainable().items()}
-    scores, numbers = trained(one, pipe, steps=4, job=job)
+    reward, settings = ImageScore(scorer=First(), name="first"), UpdateSettings(learning_rate=1e-2)
+    updater = Updater(
+        policy=one, objective=job.objective, optimiser=optimiser_for(one, settings), settings=settings, reference=None
+    )
+    before, numbers = first_channel(one), []
+    for step in range(4):
+        forest = grown(one, width=6, key=keys.fold(KEY, step))
+        forest = total(guard.score(reward, forest, forest.leaves()), ["first"], [1.0])
+        numbers.append(updater(job.credit(forest), KEY))
+    record_property("first channel", (before, first_channel(one)))
     assert numbers[0]["objective/ratio_mean"] == pytest.approx(1, abs=1e-5)
-    assert any(not torch.equal(before[name], value) for name, value in one.trainable().items())
-    assert scores[-1] > scores[0]
+    assert first_channel(one) > before + 0.05
     assert one.version == 4
 
 
