@@ -1,5 +1,6 @@
 """Flow-GRPO on the digits: the reward rises, and so does what a classifier that no training sees thinks of it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,23 @@ def test_a_diffusion_model_is_trained_by_the_same_recipe(tmp_path):
     assert runs[0].last == runs[1].last
     weights = [(tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("first", "second")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+def test_a_heavy_penalty_keeps_the_weights(tmp_path):
+    """kl = 10,000 against none, six updates each: the divergence from the first policy is a twentieth and less."""
+    found = {}
+    for name, kl in (("heavy", 1e4), ("light", 1e-9)):
+        chosen = settings(
+            settings={"kl": kl, "width": 8},
+            tasks=TaskSettings(names=("digits",), train=10, held_out=10),
+            update=UpdateSettings(steps=6, tasks_per_step=10, learning_rate=3e-4),
+        )
+        local.run(chosen, tmp_path / name, on_event=lambda event: None)
+        lines = (tmp_path / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        found[name] = [json.loads(line)["objective/kl"] for line in lines]
+    assert found["heavy"][0] == pytest.approx(0, abs=1e-9)
+    assert found["heavy"][-1] < found["light"][-1] / 20
 
 
 def test_settings_choose_the_noise():

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from milepost import keys
+from milepost.divergence import Against, Diverging, PenalisesDivergence
 from milepost.engines.settings import UpdateSettings
-from milepost.errors import MilepostError
+from milepost.errors import MilepostError, SettingError
 from milepost.forest import Forest
 from milepost.part import Learner, Objective, Policy
 
@@ -68,6 +69,8 @@ class Updater:
 
     def _differentiate(self, forest: Forest) -> dict[str, float]:
         every = torch.arange(len(forest))
+        if isinstance(self.objective, PenalisesDivergence):
+            return self._differentiate_against(forest, self.objective)
         reference = None if self.reference is None else _frozen(self.reference, forest, every)
         pieces = _pieces(forest, self.policy.tokens_at_once)
         if len(pieces) == 1:
@@ -75,6 +78,32 @@ class Updater:
             found.loss.backward()
             return dict(found.metrics)
         return self._differentiate_in_pieces(forest, pieces, reference)
+
+    def _differentiate_against(self, forest: Forest, objective: PenalisesDivergence) -> dict[str, float]:
+        """The divergence from the reference, like the log-probabilities: in pieces where it must be."""
+        policy, reference = self.policy, self.reference
+        if not isinstance(policy, Diverging) or reference is None:
+            raise SettingError(
+                f"The objective penalises the divergence itself, which {type(policy).__name__} does not know: take "
+                "objectives.kl.KLPenalty, which estimates it."
+            )
+        pieces = _pieces(forest, self.policy.tokens_at_once)
+        if len(pieces) == 1:
+            found = objective.compared(forest, policy.against(forest, pieces[0], reference))
+            found.loss.backward()
+            return dict(found.metrics)
+        with torch.no_grad():
+            told = [policy.against(forest, rows, reference) for rows in pieces]
+            log_prob = _scatter(forest, pieces, [one.log_prob for one in told])
+            divergence = _scatter(forest, pieces, [one.divergence for one in told])
+        whole = Against(log_prob=log_prob.requires_grad_(), divergence=divergence.requires_grad_())
+        found = objective.compared(forest, whole)
+        slopes = torch.autograd.grad(found.loss, (whole.log_prob, whole.divergence))
+        for rows in pieces:
+            again = policy.against(forest, rows, reference)
+            if again.log_prob.requires_grad:  # a piece may hold no step that the policy chose
+                torch.autograd.backward((again.log_prob, again.divergence), [slope[rows] for slope in slopes])
+        return dict(found.metrics)
 
     def _differentiate_in_pieces(
         self, forest: Forest, pieces: Sequence[Tensor], reference: Tensor | None

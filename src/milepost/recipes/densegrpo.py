@@ -3,7 +3,7 @@
 from milepost.credit.group import Normalised
 from milepost.credit.tree.steps import SameTurn, Steps
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.kl import KLPenalty
+from milepost.objectives.exact_kl import ExactKL
 from milepost.policies.flow.noise import FlowNoise, Grid, StepNoise
 from milepost.policies.flow.process import Process
 from milepost.recipe import Card, Train
@@ -75,6 +75,6 @@ def build(
         ),
         weights=(1.0, 0.0, 0.0),
         credit=Steps(rule=Normalised(eps=1e-4), among=SameTurn()),
-        objective=KLPenalty(objective=surrogate, coefficient=kl) if kl else surrogate,
+        objective=ExactKL(objective=surrogate, coefficient=kl) if kl else surrogate,
         process=Process(grid=Grid(steps=steps), noise=chosen, completed=True),
     )

@@ -2,7 +2,7 @@
 
 from milepost.credit.group import Normalised
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.kl import KLPenalty
+from milepost.objectives.exact_kl import ExactKL
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Window
 from milepost.policies.flow.process import Process
 from milepost.recipe import Card, Train
@@ -38,7 +38,7 @@ CARD = Card(
     },
     departs=(
         "the last step has no noise: its result is the estimate of the clean image, as in DanceGRPO; it is not trained",
-        "no KL penalty unless kl > 0, and then k3 on the mean log-probabilities; the paper has the exact divergence",
+        "no KL penalty unless kl > 0; the divergence then is exact, a mean over pixels, with the length of the step",
         "the standard deviation of the group; its code takes the whole batch's by default",
         "credit is not clipped to 5: with 24 images of a group it cannot exceed 4.8",
         "all weights of a small model at a constant rate, Adam without weight decay; the paper trains adapters",
@@ -72,6 +72,6 @@ def build(
         rewards=(ImageScore(scorer=ClassLogProb(), name="class"), ImageScore(scorer=NearData(), name="near_data")),
         weights=(1.0, 0.0),
         credit=Normalised(eps=1e-4),
-        objective=KLPenalty(objective=surrogate, coefficient=kl) if kl else surrogate,
+        objective=ExactKL(objective=surrogate, coefficient=kl) if kl else surrogate,
         process=Process(grid=Grid(steps=steps), noise=Window(inner=chosen, size=window) if window else chosen),
     )

@@ -142,6 +142,31 @@ def test_the_gradient_is_that_of_credit_times_score():
     assert -float(weight.grad[3]) == pytest.approx(slope, rel=2e-3, abs=1e-5)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_divergence_is_that_of_the_normal_distributions(reduction):
+    policy, other = denoiser(reduction=reduction), denoiser(reduction=reduction)
+    with torch.no_grad():
+        other.trainable()["out.bias"].add_(torch.linspace(-1, 1, 64))
+    forest = grown(policy)
+    every, has = torch.arange(len(forest)), forest.valid("log_prob")
+    found = policy.against(forest, every, other)
+    rows = has.nonzero().flatten()
+    std = kernel.across(forest["std"][rows], forest["mean"][rows])
+    first, second = (torch.distributions.Normal(one.means(forest, rows), std) for one in (policy, other))
+    truth = torch.distributions.kl_divergence(first, second).flatten(1)
+    truth = truth.mean(1) if reduction == "mean" else truth.sum(1)
+    torch.testing.assert_close(found.divergence[rows], truth, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found.log_prob, policy.log_prob(forest, every))
+    assert not bool(found.divergence[~has].any())
+    assert found.divergence.requires_grad
+    itself = policy.against(forest, every, denoiser(reduction=reduction))
+    assert float(itself.divergence.detach().abs().max()) < 1e-9
+    roots = policy.against(forest, forest.roots(), other)
+    assert not roots.divergence.requires_grad
+    with pytest.raises(SettingError, match="expected a Denoiser"):
+        policy.against(forest, every, object())
+
+
 def test_greedy_adds_no_noise():
     forest = grown(denoiser(completed=True).greedy())
     assert not bool(forest["stochastic"].any())

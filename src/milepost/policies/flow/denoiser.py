@@ -17,9 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from milepost import keys as key_streams
+from milepost.divergence import Against
 from milepost.errors import SettingError
 from milepost.forest import Forest, Given
-from milepost.part import Observation, Proposals
+from milepost.part import Observation, Policy, Proposals
 from milepost.policies import weights
 from milepost.policies.flow import kernel as gaussian
 from milepost.policies.flow.kernel import FlowKernel, Kernel
@@ -128,15 +129,49 @@ class Denoiser:
 
         Its standard deviation is the stored one; 0 at rows without a density.
         """
-        has = forest["stochastic"] & forest.valid("stochastic")
-        place = has[rows].nonzero().squeeze(1)
+        place = self._dense(forest, rows)
+        if len(place) == 0:
+            return torch.zeros(len(rows))
+        return self._density(forest, rows, place, self.means(forest, rows[place]))
+
+    def _dense(self, forest: Forest, rows: Tensor) -> Tensor:
+        """Places among `rows` of those that have a density."""
+        return (forest["stochastic"] & forest.valid("stochastic"))[rows].nonzero().squeeze(1)
+
+    def _density(self, forest: Forest, rows: Tensor, place: Tensor, mean: Tensor) -> Tensor:
         asked = rows[place]
-        found = torch.zeros(len(rows))
-        if len(asked) == 0:
-            return found
-        mean = self.means(forest, asked)
         value = gaussian.log_prob(forest["latent"][asked], mean, forest["std"][asked], reduction=self.process.reduction)
-        return found.index_copy(0, place, value)
+        return torch.zeros(len(rows)).index_copy(0, place, value)
+
+    def against(self, forest: Forest, rows: Tensor, reference: Policy) -> Against:
+        """Log-probability of rows, and the exact divergence of the kernels that drew them from a reference's.
+
+        Args:
+            forest: steps of a denoiser.
+            rows: row numbers.
+            reference: a denoiser of the same kernel.
+
+        Returns:
+            One value each per row, 0 at rows without a density; the divergence is divided by the number of elements
+            where log-probabilities are means over them.
+
+        Raises:
+            SettingError: the reference is no denoiser.
+        """
+        if not isinstance(reference, Denoiser):
+            raise SettingError(f"The reference is {type(reference).__name__}, expected a Denoiser like the policy.")
+        place = self._dense(forest, rows)
+        nothing = torch.zeros(len(rows))
+        if len(place) == 0:
+            return Against(log_prob=nothing, divergence=nothing)
+        mean = self.means(forest, rows[place])
+        with torch.no_grad():
+            other = reference.means(forest, rows[place])
+        apart = gaussian.kl(mean, other, forest["std"][rows[place]])
+        size = mean[0].numel() if self.process.reduction == "mean" else 1
+        return Against(
+            log_prob=self._density(forest, rows, place, mean), divergence=nothing.index_copy(0, place, apart / size)
+        )
 
     def means(self, forest: Forest, rows: Tensor) -> Tensor:
         """Mean of the transition into each of the given rows under the present weights, differentiable.

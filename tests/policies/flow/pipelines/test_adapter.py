@@ -10,6 +10,7 @@ from milepost.engines.update import Updater, optimiser_for
 from milepost.environments.denoising import Prompts
 from milepost.errors import SettingError
 from milepost.objectives.clipped import Clipped
+from milepost.objectives.exact_kl import ExactKL
 from milepost.policies.flow import kernel
 from milepost.policies.flow.denoiser import Denoiser
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid
@@ -141,18 +142,20 @@ def test_flow_grpo_trains_a_pipeline(make, record_property):
     assert one.version == 4
 
 
-def test_in_pieces_the_gradient_is_that_of_the_whole(stable_diffusion):
+@pytest.mark.parametrize("objective", [Clipped(), ExactKL(objective=Clipped(), coefficient=0.5)])
+def test_in_pieces_the_gradient_is_that_of_the_whole(stable_diffusion, objective):
     one = policy(stable_diffusion)
-    forest = grown(one).with_columns({"advantage": torch.linspace(-1, 1, 32)})
-    found = {}
+    forest, found = grown(one).with_columns({"advantage": torch.linspace(-1, 1, 32)}), {}
+    other = policy(pipelines.stable_diffusion_3(key=1))
     for size in (1 << 31, 5):
         one.rows_at_once = size
         settings = UpdateSettings(learning_rate=1e-30)
         updater = Updater(
-            policy=one, objective=Clipped(), optimiser=optimiser_for(one, settings), settings=settings, reference=None
+            policy=one, objective=objective, optimiser=optimiser_for(one, settings), settings=settings, reference=other
         )
-        updater._step(forest)
+        numbers = updater._step(forest)
         found[size] = {name: value.grad.clone() for name, value in one.trainable().items() if value.grad is not None}
+        assert numbers.get("objective/kl", 1.0) > 0
     assert found[5].keys() == found[1 << 31].keys()
     for name, slope in found[5].items():
         torch.testing.assert_close(slope, found[1 << 31][name], atol=1e-6, rtol=1e-3)
