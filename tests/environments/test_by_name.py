@@ -25,6 +25,16 @@ def test_names_choose():
     assert len(build("search_2hop").train()) == 6
 
 
+def test_a_corpus_is_named_in_the_task_or_in_its_options():
+    found = build("search_python_2hop", "search_python_1hop", search_python_1hop={"turns": 3})
+    assert (found.corpus, found.hops, found.limits.turns) == ("python", (2, 1), 3)
+    assert build("search_python") == build("search", search={"corpus": "python"})
+    with pytest.raises(SettingError, match="not all of the corpus 'python'"):
+        build("search_python_1hop", "search_2hop")
+    with pytest.raises(SettingError, match="not all of the corpus 'countries'"):
+        build("search_python", search_python={"corpus": "countries"})
+
+
 def test_games_have_their_options():
     found = build("textworld", textworld={"rooms": 2, "turns": 4})
     assert found == TextWorld(rooms=2, turns=4, train_size=6, held_out_size=3)

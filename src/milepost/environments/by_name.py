@@ -127,7 +127,7 @@ def _search(
             if chosen.setdefault(option, value) != value:
                 raise SettingError(f"{option} is {chosen[option]!r} and {value!r}: the named tasks share one setting.")
     named = {_corpus_of(name) for name in names}
-    corpus = cast("str", chosen.pop("corpus", "") or next(iter(named)) or "countries")
+    corpus = cast("str", chosen.pop("corpus", "") or max(named) or "countries")
     if named not in ({""}, {corpus}):
         raise SettingError(
             f"tasks.names {', '.join(names)} are not all of the corpus {corpus!r}: a run searches one corpus. "

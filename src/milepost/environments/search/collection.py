@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Literal
 
-from milepost.environments.search import corpus, facts
+from milepost.environments.search import corpus, facts, foldoc, python_docs, wordnet
 from milepost.environments.search.index import Document, Index
 from milepost.environments.search.questions import Question, is_held_out, questions
 from milepost.errors import unknown_name
@@ -91,7 +91,28 @@ def _countries() -> Collection:
     )
 
 
-COLLECTIONS: Mapping[str, Callable[[], Collection]] = {"countries": _countries}
+def _foldoc() -> Collection:
+    known = foldoc.entries()
+    return Collection(name=foldoc.NAME, documents=foldoc.documents(known), questions=foldoc.questions(known))
+
+
+def _python() -> Collection:
+    known = python_docs.described()
+    made = python_docs.questions(known)
+    return Collection(name=python_docs.NAME, documents=python_docs.documents(known), questions=made)
+
+
+def _wordnet() -> Collection:
+    known = wordnet.synsets()
+    return Collection(name=wordnet.NAME, documents=wordnet.documents(known), questions=wordnet.questions(known))
+
+
+COLLECTIONS: Mapping[str, Callable[[], Collection]] = {
+    "countries": _countries,
+    foldoc.NAME: _foldoc,
+    python_docs.NAME: _python,
+    wordnet.NAME: _wordnet,
+}
 """How each collection is made, by name."""
 
 

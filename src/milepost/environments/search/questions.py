@@ -44,7 +44,7 @@ class Question:
     plan: tuple[str, ...]
     """A query for each step; those of a scan beyond the gold documents included."""
     countries: tuple[str, ...]
-    """Names of the countries on the path; the answer belongs to the last."""
+    """Names of the countries, or of what else it is about, on the path; the answer belongs to the last."""
 
 
 STARTS: Mapping[str, tuple[str, tuple[Hop, ...]]] = {
