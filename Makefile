@@ -97,11 +97,11 @@ system-packages:
 	else echo "Chromium is missing: the report's browser tests cannot run. Install it (Debian: apt-get install chromium)." >&2; exit 1; fi
 
 # Passive waiting: torch's idle threads otherwise spin and starve the processes that tests start.
-# What needs TRL or verl runs in the environment that holds them: they want an older transformers.
+# What needs TRL, verl or Ray runs in the environment that holds them: they want an older transformers.
 test: $(VENV)/dev $(BENCH_VENV)/bench system-packages check
 	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
 	@echo "Inside the trainers of others ..."
-	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BENCH_BIN)/python -m pytest $(TEST_FLAGS) -m trainers tests/engines/trl tests/engines/verl
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BENCH_BIN)/python -m pytest $(TEST_FLAGS) -m trainers tests/engines/trl tests/engines/verl tests/engines/on_ray
 
 evidence: $(VENV)/dev
 	$(BIN)/python -m benchmarks.evidence

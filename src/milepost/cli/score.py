@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from milepost import storage
 from milepost.cli import output
 from milepost.errors import SettingError
 
 if TYPE_CHECKING:
-    from milepost.forest import Forest
+    from milepost.engines.stored.work import Place
     from milepost.part import Reward
 
 
@@ -36,12 +34,19 @@ def main(argv: Sequence[str]) -> int:
         help="file.py:function or module:function with TRL's signature, or module:Class of a reward part; repeatable",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write, which must not exist yet")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        default="",
+        help='score on a cluster of Ray, with the same result; "auto": the one that runs, else one on this machine',
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(argv)
     if options.out.exists():
         raise SettingError(f"{options.out} exists already, and nothing is overwritten: choose another --out.")
-    rewards = [load(source) for source in options.reward]
-    rows = [_one(found, out, rewards) for found, out in _places(options.forest, options.out)]
+    sources = [_absolute(source) for source in options.reward] if options.ray else options.reward
+    rewards = [load(source) for source in sources]
+    rows = _scored(_places(options.forest, options.out), rewards, options.ray)
     if options.json:
         output.document({"forests": rows})
     else:
@@ -49,14 +54,21 @@ def main(argv: Sequence[str]) -> int:
     return output.DONE
 
 
-def _places(source: Path, out: Path) -> list[tuple[Path, Path]]:
+def _places(source: Path, out: Path) -> list[Place]:
     """Stored forests below a path, each with the folder that its copy goes to."""
+    from milepost.engines.stored.work import Place
     from milepost.report.stored import run
 
     steps = run.stored(source / "forests")
     if steps:
-        return [(one.folder, out / "forests" / one.folder.name) for one in steps]
-    return [(source, out)]
+        return [Place(source=one.folder, out=out / "forests" / one.folder.name) for one in steps]
+    return [Place(source=source, out=out)]
+
+
+def _absolute(source: str) -> str:
+    """A source whose file is found from any folder: workers of a cluster do not work in this one."""
+    place, colon, name = source.rpartition(":")
+    return f"{Path(place).resolve()}{colon}{name}" if place.endswith(".py") else source
 
 
 def load(source: str) -> Reward:
@@ -77,30 +89,20 @@ def load(source: str) -> Reward:
     return found() if isinstance(found, type) else Function(source=source)
 
 
-def _one(source: Path, out: Path, rewards: Sequence[Reward]) -> dict[str, Any]:
-    from milepost.rewards import combine, guard
+def _scored(places: Sequence[Place], rewards: Sequence[Reward], address: str) -> list[dict[str, Any]]:
+    from milepost.engines.stored.work import Scoring, done
 
-    forest = storage.read(source)
-    for reward in rewards:
-        forest = guard.score(reward, forest)
-    names = [reward.name for reward in rewards]
-    forest = combine.total(forest, names, [1.0] * len(names))
-    stale = [name for name in ("advantage", "value", "return") if name in forest]
-    storage.write(forest.without(*stale), out)  # credit of the old total explains nothing any more
-    return {"forest": str(source), "out": str(out), "rewards": [_summary(forest, name) for name in (*names, "total")]}
+    work = Scoring(rewards=tuple(rewards))
+    if address:
+        from milepost.engines.on_ray.cluster import cluster
+        from milepost.engines.on_ray.forests import apply
 
-
-def _summary(forest: Forest, name: str) -> dict[str, Any]:
-    ok = forest.valid(f"ok.{name}") & forest[f"ok.{name}"].bool()
-    values = forest[f"reward.{name}"][ok].double()
-    reasons = Counter(reason.partition(":")[0] for reason in forest.text(f"reason.{name}") if reason)
-    return {
-        "name": name,
-        "scored": int(ok.sum()),
-        "failed": reasons.total(),
-        "mean": float(values.mean()) if len(values) else None,
-        "reasons": dict(reasons),
-    }
+        with cluster(address):
+            said = apply(work, places)
+    else:
+        said = [done(work, place) for place in places]
+    found = zip(places, said, strict=True)
+    return [{"forest": str(place.source), "out": str(place.out), "rewards": list(one)} for place, one in found]
 
 
 def _text(row: dict[str, Any]) -> str:

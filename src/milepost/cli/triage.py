@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     settings = Triage(selection=selection, alike=options.alike, workers=options.workers or os.cpu_count() or 1)
     out = options.out or options.source.with_name(f"{options.source.name}.triage")
     start = time.perf_counter()
-    done = triage(options.source, out, settings, form=options.format, tell=lambda _: None)
+    done = _done(options, out, settings)
     row = _row(options.source, out, done, time.perf_counter() - start)
     (out / "report.txt").write_text(_text(row, options) + "\n", encoding="utf-8")
     if options.json:
@@ -37,6 +37,17 @@ def main(argv: Sequence[str]) -> int:
     else:
         output.say(_text(row, options))
     return output.FOUND if done.faults else output.DONE
+
+
+def _done(options: argparse.Namespace, out: Path, settings: Triage) -> Done:
+    if not options.ray:
+        return triage(options.source, out, settings, form=options.format, tell=lambda _: None)
+    from milepost.engines.on_ray.cluster import cluster
+    from milepost.engines.on_ray.traces import scanning
+
+    with cluster(options.ray):
+        source, out = options.source.resolve(), out.resolve()
+        return triage(source, out, settings, form=options.format, tell=lambda _: None, scanning=scanning)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     parser.add_argument("--alike", type=float, default=0.8, help="resemblance of near duplicates; above 1: none")
     parser.add_argument("--workers", type=int, default=0, help="processes; default one per processor")
+    parser.add_argument("--ray", metavar="ADDRESS", default="", help='on a cluster of Ray; "auto": the one at hand')
     parser.add_argument("--format", default="", help="of the files; by default recognised, see milepost convert --help")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     return parser

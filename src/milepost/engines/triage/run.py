@@ -69,7 +69,19 @@ def files_of(source: Path) -> list[Path]:
     return found
 
 
-def triage(source: Path, folder: Path, settings: Triage, *, form: str = "", tell: Callable[[int], None]) -> Done:
+Scanning = Callable[[Sequence[Piece]], Iterator[Scanned]]
+"""Scans pieces side by side, and says what each held, in order."""
+
+
+def triage(
+    source: Path,
+    folder: Path,
+    settings: Triage,
+    *,
+    form: str = "",
+    tell: Callable[[int], None],
+    scanning: Scanning | None = None,
+) -> Done:
     """Find signals, near duplicates and a selection; the traces themselves are only read.
 
     Args:
@@ -78,6 +90,7 @@ def triage(source: Path, folder: Path, settings: Triage, *, form: str = "", tell
         settings: what is done.
         form: format of all files; "" recognises that of each.
         tell: called with the number of conversations read, after each piece.
+        scanning: who reads the pieces; None: processes of this machine.
 
     Returns:
         Counts; the rows are in `traces.parquet`, `signals.parquet` and `faults.parquet`.
@@ -104,7 +117,8 @@ def triage(source: Path, folder: Path, settings: Triage, *, form: str = "", tell
             work.append(Piece(number=len(work), out=str(folder), **what, **place))
     scanned: list[tuple[str, Scanned]] = []
     read = 0
-    for piece, one in zip(work, _scanned(work, settings.workers), strict=True):
+    found = _scanned(work, settings.workers) if scanning is None else scanning(work)
+    for piece, one in zip(work, found, strict=True):
         scanned.append((piece.name, one))
         read += one.traces
         tell(read)
