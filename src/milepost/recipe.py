@@ -98,6 +98,19 @@ class LearnedReward(Protocol):
         ...
 
 
+class Measure(Protocol):
+    """A number of held-out trajectories as a whole, shown beside their success. Nothing is trained by it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, a word or words joined by underscores."""
+        ...
+
+    def __call__(self, forest: Forest) -> float:
+        """Measure a scored forest; NaN where the measure cannot be had."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Grow, score, credit, update, repeat."""
@@ -117,6 +130,8 @@ class Train:
     """What is trained in place of what was sampled; None: just that."""
     process: Process | None = None
     """How a flow or diffusion model is sampled; None: as its loader does by default."""
+    measures: tuple[Measure, ...] = ()
+    """What is measured on held-out tasks beside success and rewards, so that a reward that is fooled shows."""
 
     def __post_init__(self) -> None:
         """Check that rewards and weights pair up, that names differ, and that no column has two writers."""

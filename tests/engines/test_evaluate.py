@@ -63,3 +63,20 @@ def test_two_evaluations_of_one_policy_are_the_same() -> None:
     assert one.text("text") == two.text("text")
     assert len(one.leaves()) == 5 * evaluate.SAMPLES
     assert {"ok.solved", "ok.payoff"} <= set(one.names)
+
+
+def test_measures_of_the_whole_are_kept_and_those_that_cannot_be_had_left_out() -> None:
+    class Leaves:
+        name = "leaves"
+
+        def __call__(self, forest: Forest) -> float:
+            return float(len(forest.leaves()))
+
+    class Nothing:
+        name = "nothing"
+
+        def __call__(self, forest: Forest) -> float:
+            return float("nan")
+
+    found = evaluate.summarise(answers([1.0, 0.0, 1.0, 0.0]), 7, ["solved"], (Leaves(), Nothing()))
+    assert found.measures == {"leaves": 4.0}

@@ -32,7 +32,10 @@ def test_learns_digits(tmp_path, record_property):
     record_property("rewards", (dict(found.first.rewards), dict(found.last.rewards)))
     assert found.gain > 0.08
     assert found.gain_low > 0
+    record_property("measures", (dict(found.first.measures), dict(found.last.measures)))
     assert found.last.rewards["class"] > found.first.rewards["class"]
+    assert found.last.measures["data_gap"] > found.first.measures["data_gap"]
+    assert found.last.measures["diversity"] < found.first.measures["diversity"]
     assert found.cost["model_calls"] == 25 * 10 * 24 * 10
 
 

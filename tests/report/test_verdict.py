@@ -92,3 +92,12 @@ def test_bounds_of_a_family():
     low, high = bounds([outcome("a", 0.0), outcome("b", 1.0), outcome("c", 0.5, "words")], "sums")
     assert (low, high) == (0.0, 1.0)
     assert bounds([outcome("c", 0.5, "words")], "words") == (None, None)
+
+
+def test_measures_are_told_beside_success(demo):
+    told = [
+        {**record, "measures": {"data_gap": gap}} for record, gap in zip(demo.evaluations, (0.01, 0.25), strict=False)
+    ]
+    note = verdict(dataclasses.replace(demo, evaluations=tuple(told)), None).note
+    assert "Measured beside it: data gap 0.010 to 0.250." in note
+    assert "Measured" not in verdict(demo, None).note

@@ -163,8 +163,8 @@ def record(found: Standing) -> dict[str, Any]:
 
     Returns:
         `folder`, `recipe`, `seed`, `steps_done`, `stopped` ("finished" or "budget"), `first` and `last` (evaluations:
-        `step`, `success`, `low`, `high`, `tasks`, `samples`, `by_family`, `rewards`), `gain`, `gain_low`, `gain_high`
-        (success after less before, paired by task), `cost` by unit, and `failed`, see `failures`.
+        `step`, `success`, `low`, `high`, `tasks`, `samples`, `by_family`, `rewards`, `measures`), `gain`, `gain_low`,
+        `gain_high` (success after less before, paired by task), `cost` by unit, and `failed`, see `failures`.
     """
     from milepost.engines import evaluate
 
@@ -223,6 +223,7 @@ def _text(found: Mapping[str, Any]) -> str:
         ("held-out success before", _success(found["first"])),
         ("held-out success after", _success(found["last"])),
         ("difference", gain),
+        *(_measured(name, found) for name in found["last"]["measures"]),
         ("spent", spent),
         *(("failed rewards", _failed(row)) for row in found["failed"][:5]),
         ("stopped", f"{found['stopped']} after {found['steps_done']} steps"),
@@ -230,6 +231,12 @@ def _text(found: Mapping[str, Any]) -> str:
         *([("report", found["report"])] if found["report"] else []),
     ]
     return output.table(rows)
+
+
+def _measured(name: str, found: Mapping[str, Any]) -> tuple[str, str]:
+    """A measure before and after."""
+    values = (one["measures"].get(name, math.nan) for one in (found["first"], found["last"]))
+    return f"held-out {name.replace('_', ' ')}", " -> ".join(f"{value:.3f}" for value in values)
 
 
 def _failed(row: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from milepost.engines.events import Evaluation
 from milepost.evaluation import intervals
 from milepost.forest import Forest
 from milepost.part import Environment, Policy, Reward, Task
+from milepost.recipe import Measure
 from milepost.rewards import guard
 from milepost.rewards.outcome import Solved
 from milepost.sampling.frontier import Draw, grow
@@ -72,16 +74,17 @@ def success_by_task(forest: Forest) -> tuple[list[str], torch.Tensor]:
     return [families[row] or "" for row in roots.tolist()], total / count
 
 
-def summarise(forest: Forest, step: int, rewards: Sequence[str]) -> Evaluation:
+def summarise(forest: Forest, step: int, rewards: Sequence[str], measures: Sequence[Measure] = ()) -> Evaluation:
     """Summary of an evaluation.
 
     Args:
         forest: as `Evaluator.grow` returns it.
         step: training steps done before it.
         rewards: names of the recipe's rewards.
+        measures: what is measured beside them.
 
     Returns:
-        Success with a 95 % interval over tasks, by family, and the mean of every reward.
+        Success with a 95 % interval over tasks, by family, the mean of every reward, and the measures.
     """
     families, success = success_by_task(forest)
     known = success[success.isfinite()]
@@ -105,6 +108,7 @@ def summarise(forest: Forest, step: int, rewards: Sequence[str]) -> Evaluation:
         samples=SAMPLES,
         by_family=by_family,
         rewards=means,
+        measures={one.name: value for one in measures if math.isfinite(value := one(forest))},
     )
 
 

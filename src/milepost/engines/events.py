@@ -38,6 +38,8 @@ class Evaluation:
     by_family: Mapping[str, float]
     rewards: Mapping[str, float]
     """Mean of every reward of the recipe over the scored answers."""
+    measures: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What the recipe measures beside them, such as "diversity"; without those that could not be had."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -303,7 +303,7 @@ class _Loop:
         )
         forest = evaluator.grow()
         storage.write(forest, evaluate.stored(self.folder, self.step))
-        found = evaluate.summarise(forest, self.step, self._reward_names(total=False))
+        found = evaluate.summarise(forest, self.step, self._reward_names(total=False), self.world.job.measures)
         self.evaluations.append(found)
         self.journal.write("evaluation.jsonl", asdict(found))
         self._tell(

@@ -149,7 +149,8 @@ def results(runs: Sequence[Standing]) -> tuple[Result, ...]:
         runs: finished runs.
 
     Returns:
-        One record per run, with the metrics of `held_out_metrics` and the mean of each reward as "reward/<name>".
+        One record per run, with the metrics of `held_out_metrics`, the mean of each reward as "reward/<name>", and the
+        recipe's measures by name.
     """
     from milepost import storage
     from milepost.engines import evaluate
@@ -161,7 +162,7 @@ def results(runs: Sequence[Standing]) -> tuple[Result, ...]:
         forest = storage.read(evaluate.stored(one.folder, last.step))
         _, by_task = evaluate.success_by_task(forest)
         rewards = {f"reward/{name}": value for name, value in last.rewards.items()}
-        metrics = {"success": last.success, **held_out_metrics(forest, last.samples), **rewards}
+        metrics = {"success": last.success, **held_out_metrics(forest, last.samples), **rewards, **last.measures}
         found.append(Result(seed=one.settings.seed, metrics=metrics, cost=one.cost, by_task=by_task.tolist()))
     return tuple(found)
 

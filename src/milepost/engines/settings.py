@@ -25,6 +25,7 @@ DOMAINS: Mapping[str, Mapping[str, Any]] = {
     "flow": {
         "tasks": {"names": ["digits"], "train": 10, "held_out": 60},
         "update": {"steps": 40, "tasks_per_step": 10, "learning_rate": 3e-4},
+        "keep": {"evaluate_every": 5},
     },
 }
 """Defaults of the recipes whose first domain this is, where they differ from the defaults below."""

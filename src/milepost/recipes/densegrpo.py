@@ -2,6 +2,7 @@
 
 from milepost.credit.group import Normalised
 from milepost.credit.tree.steps import SameTurn, Steps
+from milepost.evaluation.images import DataGap, Diversity
 from milepost.objectives.clipped import Clipped
 from milepost.objectives.exact_kl import ExactKL
 from milepost.policies.flow.noise import FlowNoise, Grid, StepNoise
@@ -17,8 +18,7 @@ CARD = Card(
     paper="arXiv:2601.20218",
     year=2026,
     domains=("flow",),
-    summary="Finishes the image without noise after every step and credits the step with the rise in its score, in "
-    "place of one score for the whole path.",
+    summary="Credits every denoising step with the rise in the score of the image that would follow without noise.",
     parts={
         "process": "the stochastic sampler of Flow-GRPO; levels: a noise level for every step, from the calibration",
         "rewards": "gain of a step: R(completion of the latent after it) - R(completion of the one before)",
@@ -28,8 +28,7 @@ CARD = Card(
     claims={
         "gains add up to the score of the image": "tests/rewards/images/test_reward.py::"
         "test_gains_add_up_to_the_score_of_the_image",
-        "steps without noise gain nothing": "tests/rewards/images/test_reward.py::"
-        "test_steps_without_noise_gain_nothing",
+        "no noise, no gain": "tests/rewards/images/test_reward.py::test_steps_without_noise_gain_nothing",
         "with noise at one step only it is Flow-GRPO at that step": "tests/recipes/test_densegrpo.py::"
         "test_with_noise_at_one_step_it_is_flow_grpo_there",
         "the gain is nearer to the true advantage of a step than the final score": "tests/recipes/test_densegrpo.py::"
@@ -45,7 +44,7 @@ CARD = Card(
     ),
     advice=(
         "With 10 steps an image costs 65 model calls instead of 10: compare it per model call, not per update.",
-        "A sharper signal finds the weaknesses of a reward sooner: watch the success and near_data.",
+        "A sharper signal finds the weaknesses of a reward sooner: watch the success and the data gap.",
     ),
     bibtex="@misc{deng2026densegrpo, title={DenseGRPO: From Sparse to Dense Reward for Flow Matching Model Alignment}, "
     "author={Deng, Haoyou and Yan, Keyu and Mao, Chaojie and Wang, Xiang and Liu, Yu and Gao, Changxin and Sang, "
@@ -74,6 +73,7 @@ def build(
             ImageScore(scorer=NearData(), name="near_data"),
         ),
         weights=(1.0, 0.0, 0.0),
+        measures=(Diversity(), DataGap()),
         credit=Steps(rule=Normalised(eps=1e-4), among=SameTurn()),
         objective=ExactKL(objective=surrogate, coefficient=kl) if kl else surrogate,
         process=Process(grid=Grid(steps=steps), noise=chosen, completed=True),

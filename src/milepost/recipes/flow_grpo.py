@@ -1,6 +1,7 @@
 """Flow-GRPO: group credit for flow models. The baseline that every recipe for images is compared with."""
 
 from milepost.credit.group import Normalised
+from milepost.evaluation.images import DataGap, Diversity
 from milepost.objectives.clipped import Clipped
 from milepost.objectives.exact_kl import ExactKL
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Window
@@ -44,7 +45,7 @@ CARD = Card(
         "all weights of a small model at a constant rate, Adam without weight decay; the paper trains adapters",
     ),
     advice=(
-        "Look at the success beside the reward: the first classifier is trained on, the second one is not.",
+        "Look at success, diversity and data gap beside the reward: the second classifier sees no training.",
         "A large a with few steps is refused: a step would add more noise than it can take back.",
     ),
     bibtex="@misc{liu2025flowgrpo, title={Flow-GRPO: Training Flow Matching Models via Online RL}, author={Liu, Jie "
@@ -71,6 +72,7 @@ def build(
         sampler=Independent(width=width),
         rewards=(ImageScore(scorer=ClassLogProb(), name="class"), ImageScore(scorer=NearData(), name="near_data")),
         weights=(1.0, 0.0),
+        measures=(Diversity(), DataGap()),
         credit=Normalised(eps=1e-4),
         objective=ExactKL(objective=surrogate, coefficient=kl) if kl else surrogate,
         process=Process(grid=Grid(steps=steps), noise=Window(inner=chosen, size=window) if window else chosen),

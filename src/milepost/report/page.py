@@ -179,7 +179,8 @@ def _numbers(found: run.Run) -> dict[str, Any]:
     spread = curves.bands(opened)
     in_all = sum(row.total for row in tables.seconds(found)) or 1.0
     seconds = [{**vars(row), "share": f"{100 * row.total / in_all:.1f}"} for row in tables.seconds(found)]
-    first = (curves.held_out(found), *curves.rewards(found, spread), *curves.groups_and_failures(found))
+    told = (curves.held_out(found), *curves.measures(found))
+    first = (*told, *curves.rewards(found, spread), *curves.groups_and_failures(found))
     why = tables.reasons(opened)
     of = f"Counted in {len(kept)} of the {len(found.metrics)} steps: the others' forests were not kept or not read."
     return {

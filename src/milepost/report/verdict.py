@@ -124,7 +124,7 @@ def verdict(run: Run, found: Change | None) -> Verdict:
             math.nan if single else float(first["success"]), float(last["success"]), bounds, "Held-out success"
         ),
         sentence=_only(last) if single else _sentence(found, first, last),
-        note="" if single else _intervals(first, last),
+        note=" ".join(told for told in ("" if single else _intervals(first, last), _beside(first, last)) if told),
         warnings=warnings,
     )
 
@@ -151,6 +151,16 @@ def _intervals(first: Mapping[str, Any], last: Mapping[str, Any]) -> str:
     told = f"95 % intervals over tasks: {_range(first)} before, {_range(last)} after"
     samples = last.get("samples")
     return told + (f"; {samples} answers per task." if samples else ".")
+
+
+def _beside(first: Mapping[str, Any], last: Mapping[str, Any]) -> str:
+    """What was measured beside success, before and after."""
+    before, after = (one.get("measures", {}) for one in (first, last))
+    told = [
+        f"{name.replace('_', ' ')} {figures.fixed(before.get(name), 3)} to {figures.fixed(value, 3)}"
+        for name, value in after.items()
+    ]
+    return f"Measured beside it: {', '.join(told)}." if told else ""
 
 
 def _sentence(found: Change | None, first: Mapping[str, Any], last: Mapping[str, Any]) -> str:

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -114,3 +115,11 @@ def test_a_line_that_only_rounding_moves_is_constant(demo):
     titles = [chart.title for chart in curves.training(dataclasses.replace(demo, metrics=tuple(moved)))]
     assert "Choice: score" in titles
     assert "Objective: ratio mean" not in titles
+
+
+def test_measures_are_drawn_over_evaluations(demo):
+    assert curves.measures(demo) == ()
+    told = [{"step": 0, "measures": {"data_gap": -0.01, "diversity": 1.2}}, {"step": 5, "measures": {"diversity": 0.9}}]
+    gap, diversity = curves.measures(dataclasses.replace(demo, evaluations=tuple(told)))
+    assert (gap.title, gap.floor, tuple(gap.lines[0].y)) == ("Held out: data gap", None, (-0.01, None))
+    assert (diversity.floor, tuple(diversity.lines[0].x), tuple(diversity.lines[0].y)) == (0, (0.0, 5.0), (1.2, 0.9))

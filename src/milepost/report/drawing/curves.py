@@ -141,6 +141,21 @@ def held_out(run: Run) -> Chart:
     )
 
 
+def measures(run: Run) -> tuple[Chart, ...]:
+    """One chart per measure of the held-out answers as a whole, at each evaluation."""
+    rows = [
+        e for e in run.evaluations if isinstance(e.get("step"), int | float) and isinstance(e.get("measures"), dict)
+    ]
+    names = dict.fromkeys(name for e in rows for name in e["measures"])
+    found: list[Chart] = []
+    for number, name in enumerate(names):
+        values = [_number(e["measures"].get(name)) for e in rows]
+        line = Series(name=name, x=[float(e["step"]) for e in rows], y=values, number=number)
+        floor = 0 if min((v for v in values if v is not None), default=0) >= 0 else None
+        found.append(Chart(title=f"Held out: {name.replace('_', ' ')}", lines=(line,), floor=floor))
+    return tuple(found)
+
+
 def rewards(run: Run, spread: Bands) -> tuple[Chart, ...]:
     """One chart per reward: its mean over answers, and the band over groups."""
     names = [n.removeprefix("reward/").removesuffix("_mean") for n in _metric_names(run) if _is_mean(n)]
