@@ -123,6 +123,9 @@ COLUMNS: dict[str, Column] = dict(
         _column(
             "completion", "number", "any", "sampling", "clean latent reached from here without noise", checked=True
         ),
+        _column(
+            "estimate", "number", "any", "sampling", "clean latent that the model foresees from here", checked=True
+        ),
         _column("stochastic", "number", "bool", "sampling", "whether the transition has a density"),
         _column(
             "log_prob",
@@ -157,7 +160,7 @@ COLUMNS: dict[str, Column] = dict(
             "what the step cost: model_calls, reward_calls, tokens, environment_steps, seconds",
             checked=True,
         ),
-        _column("feature.*", "number", "any", "sampling", "vector that describes the step", checked=True),
+        _column("feature.*", "number", "any", "anyone", "vector that describes the step", checked=True),
         _column("extra.*", "number", "any", "anyone", "a column of the user's own"),
         _column("extra_text.*", "text", "string", "anyone", "a text column of the user's own"),
     )

@@ -122,7 +122,10 @@ def _proposed(forest: Forest, extension: Extension, policy: Policy, pool: Thread
     parent, child_keys = _children(forest, extension.rows, extension.counts)
     shares = _shares(parent, workers)
     parents, drawn = [parent[share] for share in shares], [child_keys[share] for share in shares]
-    proposals = list(pool.map(policy.propose, [forest] * len(shares), parents, drawn))
+    if len(shares) == 1:  # a thread is not worth its switch
+        proposals = [policy.propose(forest, parent, child_keys)]
+    else:
+        proposals = list(pool.map(policy.propose, [forest] * len(shares), parents, drawn))
     return _Drawn(forest=forest, parent=parent, fresh=_rows(proposals, child_keys, policy.version))
 
 

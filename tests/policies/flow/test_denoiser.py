@@ -107,6 +107,41 @@ def test_model_calls_are_the_unit_of_cost():
     assert calls(completed=True) == STEPS + sum(range(1, STEPS + 1))  # a call for every step left, from the noise on
 
 
+def calls_of(forest):
+    return float(forest["cost.model_calls"].where(forest.valid("cost.model_calls"), 0).sum())
+
+
+@pytest.mark.parametrize("foreseen", [False, True])
+def test_siblings_share_a_call(foreseen):
+    """2 x 1 x 3 trajectories of four steps: one call for each of two noises and their two steps, then one for each."""
+    forest = grown(denoiser(foreseen=foreseen), Tree(widths=(2, 1, 3)), tasks=1)
+    assert calls_of(forest) == 2 + 2 + 6 + 6
+
+
+def test_what_is_foreseen_leads_where_the_network_would():
+    """The same latents as without foresight, to rounding; it is the clean latent of each, at the end the latent."""
+    plain, foreseen = grown(denoiser()), grown(denoiser(foreseen=True))
+    has = plain.valid("latent")
+    torch.testing.assert_close(foreseen["latent"][has], plain["latent"][has], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        denoiser().log_prob(foreseen, torch.arange(len(foreseen))), foreseen["log_prob"].nan_to_num(), atol=1e-5, rtol=0
+    )
+    end = foreseen["end"] > 0
+    torch.testing.assert_close(foreseen["estimate"][end], foreseen["latent"][end])
+    start = (foreseen["time"] == 1) & has
+    condition = foreseen["observation"][foreseen.root_of()[start]]
+    velocity = denoiser().network(foreseen["latent"][start], torch.ones(int(start.sum())), condition)
+    torch.testing.assert_close(foreseen["estimate"][start], foreseen["latent"][start] - velocity, atol=1e-5, rtol=1e-5)
+
+
+def test_a_late_child_of_a_foreseen_latent_costs_its_own_steps_only():
+    policy = denoiser(foreseen=True)
+    forest = grown(policy, Independent(width=1), tasks=1)
+    found = policy.propose(forest, torch.tensor([2]), torch.tensor([9]))
+    assert found.columns["cost.model_calls"].tolist() == [1.0]  # of the latent arrived at
+    torch.testing.assert_close(found.columns["mean"][0], forest["mean"][3], atol=1e-5, rtol=1e-5)
+
+
 def test_completions_of_a_path_without_noise_are_all_its_end():
     forest = grown(denoiser(noise=EvenNoise(level=0.0), completed=True), Independent(width=1), tasks=1)
     path = forest.path(int(forest.leaves()[0]))[1:]

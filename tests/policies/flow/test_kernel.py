@@ -145,3 +145,17 @@ def test_samples_have_the_stated_moments():
 
 def test_across_shapes_one_number_per_row():
     assert kernel.across(torch.ones(2), torch.ones(2, 3, 4)).shape == (2, 1, 1)
+
+
+@pytest.mark.parametrize("part", [kernel.FlowKernel(), kernel.DiffusionKernel()])
+def test_clean_and_towards_are_inverse(part):
+    """On the true noise and velocity the clean latent is the data; back again it is the output."""
+    data, noise, time = normal(5, 3), normal(5, 3, key=KEY + 1), torch.tensor([0.1, 0.3, 0.5, 0.8, 0.99])
+    across = kernel.across(time, data)
+    share = kernel.across(kernel.kept(time), data)
+    flow = isinstance(part, kernel.FlowKernel)
+    latent = (1 - across) * data + across * noise if flow else share.sqrt() * data + (1 - share).sqrt() * noise
+    output = noise - data if flow else noise
+    clean = part.clean(latent, output, time)
+    torch.testing.assert_close(clean, data, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(part.towards(latent, clean, time), output, atol=1e-5, rtol=1e-4)

@@ -12,7 +12,7 @@ from milepost.policies.flow.digits import DigitNetwork
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid
 from milepost.policies.flow.process import Process
 from milepost.rewards import guard
-from milepost.rewards.images.reward import Gain, ImageScore
+from milepost.rewards.images.reward import ForeseenScore, Gain, ImageScore
 from milepost.rewards.images.scorers import ClassLogProb
 from milepost.sampling.frontier import Draw, grow
 from milepost.sampling.independent import Independent
@@ -21,10 +21,9 @@ KEY = keys.root(2)
 WORLD = Denoising(train_size=2)
 
 
-def grown(noise, *, completed=True):
-    policy = Denoiser(
-        network=DigitNetwork(16, KEY), process=Process(grid=Grid(steps=5), noise=noise, completed=completed)
-    )
+def grown(noise, *, completed=True, foreseen=False):
+    process = Process(grid=Grid(steps=5), noise=noise, completed=completed, foreseen=foreseen)
+    policy = Denoiser(network=DigitNetwork(16, KEY), process=process)
     draws = [Draw(task=task) for task in WORLD.train()]
     return grow(draws, policy=policy, environment=WORLD, sampler=Independent(width=3), key=KEY)
 
@@ -66,3 +65,16 @@ def test_without_completions_there_is_no_gain_and_a_reason():
 def test_a_forest_without_images_is_refused():
     with pytest.raises(ColumnError, match="observation"):
         ImageScore()(Forest.of([-1, 0]), torch.tensor([1]))
+
+
+def test_what_is_foreseen_is_scored_on_the_way_and_the_image_at_the_end():
+    forest = grown(FlowNoise(scale=0.5), completed=False, foreseen=True)
+    rows = (forest.parent >= 0).nonzero().flatten()
+    found = ForeseenScore()(forest, rows).values
+    label = forest["observation"][forest.root_of()[rows]]
+    torch.testing.assert_close(found, ClassLogProb()(forest["estimate"][rows], label))
+    end = guard.score(ImageScore(), forest)
+    leaf = forest.leaves()
+    torch.testing.assert_close(ForeseenScore()(forest, leaf).values, end["reward.class"][leaf])
+    with pytest.raises(ColumnError, match="estimate"):
+        ForeseenScore()(grown(FlowNoise(), completed=False), rows)

@@ -91,16 +91,21 @@ class Denoiser:
         condition = self._condition(forest, rows)
         further = (~begins).nonzero().squeeze(1)
         if len(further):
-            before = rows[further]
+            before, which = rows[further].unique(return_inverse=True)  # siblings share one call
             now = forest["time"][before]
             place = self._place(now)
-            grid = self.process.grid()
-            after[further] = grid[place + 1]
-            std[further] = self.kernel.std(now, grid[place + 1], self.process.levels(self.version)[place])
-            mean[further] = self._mean(forest["latent"][before], condition[further], now, after[further], std[further])
+            then = self.process.grid()[place + 1]
+            spread = self.kernel.std(now, then, self.process.levels(self.version)[place])
+            output, spent = self._departing(forest, before)
+            centre = self.kernel.mean(forest["latent"][before], output, now, then, spread)
+            mean[further], std[further], after[further] = centre[which], spread[which], then[which]
             latent[further] = gaussian.sample(mean[further], std[further], drawn[further])
-            calls[further] = float(self.calls_per_step)
+            eldest = further.new_full((len(before),), len(rows)).scatter_reduce(0, which, further, "amin")
+            calls[eldest] = spent
         columns = self._columns(latent, mean, std, after, ~begins)
+        if self.process.foreseen:
+            columns["estimate"], arriving = self._foreseen(latent, after, condition)
+            calls += arriving
         if self.process.completed:
             columns["completion"] = self.complete(latent, after, condition)
             calls += self.calls_per_step * (after[:, None] > self.process.grid()[None, 1:] + _SAME_TIME).sum(1)
@@ -237,6 +242,21 @@ class Denoiser:
     def calls_per_step(self) -> int:
         """Calls of the network that one step takes: two where guidance mixes two conditions."""
         return 1 if self.process.guidance in (0.0, 1.0) else 2
+
+    def _departing(self, forest: Forest, before: Tensor) -> tuple[Tensor, float]:
+        """Output of the network at rows that are left, and what each cost: nothing where it was called on arrival."""
+        latent, now = forest["latent"][before], forest["time"][before]
+        if self.process.foreseen:
+            return self.kernel.towards(latent, forest["estimate"][before], now), 0.0
+        return self._output(latent, now, self._condition(forest, before)), float(self.calls_per_step)
+
+    def _foreseen(self, latent: Tensor, time: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Clean latents that the network foresees from where it has arrived, and the calls for each."""
+        estimate, on = latent.clone(), (time > _SAME_TIME).nonzero().squeeze(1)
+        if len(on):
+            output = self._output(latent[on], time[on], condition[on])
+            estimate[on] = self.kernel.clean(latent[on], output, time[on])
+        return estimate, self.calls_per_step * (time > _SAME_TIME).double()
 
     def _mean(self, latent: Tensor, condition: Tensor, now: Tensor, after: Tensor, std: Tensor) -> Tensor:
         return self.kernel.mean(latent, self._output(latent, now, condition), now, after, std)

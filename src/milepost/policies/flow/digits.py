@@ -96,6 +96,23 @@ def load(name: str, *, process: Process, training: Training | None = None) -> De
     return Denoiser(network=network, kernel=KERNELS[name], process=process)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """A model of the digits by its name, which is loaded when it is called for.
+
+    Example:
+        >>> Load(process=Process()).name
+        'digits-flow'
+    """
+
+    process: Process
+    name: str = "digits-flow"
+
+    def __call__(self) -> Denoiser:
+        """Load it, see `load`."""
+        return load(self.name, process=self.process)
+
+
 def train(name: str, training: Training) -> dict[str, Tensor]:
     """Train a model of the digits on all images.
 

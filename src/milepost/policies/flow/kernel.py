@@ -32,6 +32,14 @@ class Kernel(Protocol):
         """Mean of a step with the given standard deviation."""
         ...
 
+    def clean(self, latent: Tensor, output: Tensor, time: Tensor) -> Tensor:
+        """Clean latent that the network's output at `latent` speaks for."""
+        ...
+
+    def towards(self, latent: Tensor, clean: Tensor, time: Tensor) -> Tensor:
+        """Output that speaks for a clean latent: the inverse of `clean`."""
+        ...
+
 
 def across(value: Float[Tensor, " n"], like: Tensor) -> Tensor:
     """One number per row, shaped so that it multiplies rows of `like`."""
@@ -189,6 +197,14 @@ class FlowKernel:
         """Mean of a step, see `flow_mean`."""
         return flow_mean(latent, output, time, after, std)
 
+    def clean(self, latent: Tensor, output: Tensor, time: Tensor) -> Tensor:
+        """Clean latent that a velocity speaks for: x - t v."""
+        return latent - across(time, latent) * output
+
+    def towards(self, latent: Tensor, clean: Tensor, time: Tensor) -> Tensor:
+        """Velocity that leads straight to a clean latent: (x - x0) / t, for t above 0."""
+        return (latent - clean) / across(time, latent)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionKernel:
@@ -211,6 +227,16 @@ class DiffusionKernel:
     def mean(self, latent: Tensor, output: Tensor, time: Tensor, after: Tensor, std: Tensor) -> Tensor:
         """Mean of a step, see `diffusion_mean`."""
         return diffusion_mean(latent, output, kept(time), kept(after), std)
+
+    def clean(self, latent: Tensor, output: Tensor, time: Tensor) -> Tensor:
+        """Clean latent that a predicted noise speaks for: (x - sqrt(1 - a) e) / sqrt(a)."""
+        share = kept(time)
+        return (latent - across((1 - share).sqrt(), latent) * output) / across(share.sqrt(), latent)
+
+    def towards(self, latent: Tensor, clean: Tensor, time: Tensor) -> Tensor:
+        """Noise that would have made x from a clean latent: (x - sqrt(a) x0) / sqrt(1 - a)."""
+        share = kept(time)
+        return (latent - across(share.sqrt(), latent) * clean) / across((1 - share).sqrt(), latent)
 
 
 def kept(time: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

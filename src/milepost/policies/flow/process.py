@@ -33,6 +33,9 @@ class Process:
     """How log-probabilities of elements become one number."""
     completed: bool = False
     """Whether the deterministic completion of every latent is stored beside it; it costs a call for each step left."""
+    foreseen: bool = False
+    """Whether the clean latent that the network foresees is stored beside every latent. The network is then called once
+    for a latent, when it is reached, and not again for any of its children, however late they come."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -45,8 +48,8 @@ class Process:
         return torch.cat((levels[:-1], levels.new_zeros(1)))
 
     def deterministic(self) -> Process:
-        """The same times without noise and without completions: what is used after training."""
-        return replace(self, noise=EvenNoise(level=0.0), completed=False)
+        """The same times without noise, completions and foresight: what is used after training."""
+        return replace(self, noise=EvenNoise(level=0.0), completed=False, foreseen=False)
 
 
 def guided(plain: Tensor, conditioned: Tensor, weight: float) -> Tensor:

@@ -105,3 +105,41 @@ class Gain:
         value[has] = self.scorer(forest["completion"][has], asked(forest, has)).float()
         gain = value[rows] - value[forest.parent[rows]]
         return Scores(values=gain, ok=torch.ones(len(rows), dtype=torch.bool), reasons=[None] * len(rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeseenScore:
+    """Score of the clean image that the model foresees at a step, at the last step of the image itself.
+
+    A guess at the value of a step that costs no call of the model; at much noise it is hardly better than none.
+    Implements `part.Reward`.
+
+    Source: the value estimate r(x0(x_t)) by Tweedie's formula, of guidance and of particle filters.
+
+    Example:
+        >>> ForeseenScore().range
+        (-20.0, 0.0)
+    """
+
+    scorer: Scorer = field(default_factory=ClassLogProb)
+    name: str = "class"
+    """Name of the columns it fills."""
+    when: ClassVar[Literal["step", "leaf"]] = "step"
+    side: ClassVar[Literal["before", "after"]] = "after"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest score."""
+        return self.scorer.range
+
+    @torch.no_grad()
+    def __call__(self, forest: Forest, rows: Tensor) -> Scores:
+        """Score what is foreseen at the rows."""
+        label = asked(forest, rows)
+        if "estimate" not in forest:
+            raise ColumnError(
+                "ForeseenScore needs column 'estimate', but the forest was grown without it: sample with "
+                "Process(foreseen=True)."
+            )
+        value = self.scorer(forest["estimate"][rows], label)
+        return Scores(values=value.float(), ok=torch.ones(len(rows), dtype=torch.bool), reasons=[None] * len(rows))
