@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -21,10 +21,15 @@ _LEVELS = 16
 class Scorer(Protocol):
     """Scores images by the class that was asked for."""
 
-    range: ClassVar[tuple[float, float]]
-    """Smallest and largest score."""
-    differentiable: ClassVar[bool]
-    """Whether the score has a gradient in the pixels."""
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest score."""
+        ...
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the score has a gradient in the pixels."""
+        ...
 
     def __call__(self, image: Tensor, label: Tensor) -> Tensor:
         """One score per image."""
@@ -35,8 +40,8 @@ class Scorer(Protocol):
 class ClassLogProb:
     """ln p(class | image) of the rewarding classifier, in nats, not below `LOWEST`."""
 
-    range: ClassVar[tuple[float, float]] = (LOWEST, 0.0)
-    differentiable: ClassVar[bool] = True
+    range = (LOWEST, 0.0)
+    differentiable = True
 
     def __call__(self, image: Float[Tensor, "n 8 8"], label: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """One score per image."""
@@ -47,8 +52,8 @@ class ClassLogProb:
 class Confidence:
     """p(class | image) of the rewarding classifier."""
 
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    differentiable: ClassVar[bool] = True
+    range = (0.0, 1.0)
+    differentiable = True
 
     def __call__(self, image: Float[Tensor, "n 8 8"], label: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """One score per image."""
@@ -59,8 +64,8 @@ class Confidence:
 class Recognised:
     """1 where the judging classifier, which no training sees, takes the image for the class that was asked for."""
 
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    differentiable: ClassVar[bool] = False
+    range = (0.0, 1.0)
+    differentiable = False
 
     def __call__(self, image: Float[Tensor, "n 8 8"], label: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """One score per image."""
@@ -74,8 +79,8 @@ class NearData:
     Real images lie about 2 from their nearest neighbour, noise 7 and more.
     """
 
-    range: ClassVar[tuple[float, float]] = (-1e6, 0.0)
-    differentiable: ClassVar[bool] = True
+    range = (-1e6, 0.0)
+    differentiable = True
 
     def __call__(self, image: Float[Tensor, "n 8 8"], label: Int[Tensor, " n"]) -> Float[Tensor, " n"]:  # noqa: ARG002
         """One score per image."""
@@ -84,12 +89,15 @@ class NearData:
 
 @dataclass(frozen=True, kw_only=True)
 class Compressibility:
-    """Minus the bytes of the image in 16 shades, compressed by zlib: simple images score high."""
+    """Minus the bytes of the image in 16 shades, compressed by zlib: simple images score high.
 
-    range: ClassVar[tuple[float, float]] = (-200.0, 0.0)
-    differentiable: ClassVar[bool] = False
+    For images of any size and number of colours; the stated range is that of the digits.
+    """
 
-    def __call__(self, image: Float[Tensor, "n 8 8"], label: Int[Tensor, " n"]) -> Float[Tensor, " n"]:  # noqa: ARG002
+    range = (-200.0, 0.0)
+    differentiable = False
+
+    def __call__(self, image: Float[Tensor, "n ..."], label: Int[Tensor, " n"]) -> Float[Tensor, " n"]:  # noqa: ARG002
         """One score per image."""
         shades = ((image + 1) / 2 * (_LEVELS - 1)).round().clamp(0, _LEVELS - 1).to(torch.uint8)
         return torch.tensor([-float(len(zlib.compress(one.numpy().tobytes(), 9))) for one in shades])
