@@ -145,13 +145,15 @@ class Tau2:
 
     def _task(self, raw: Mapping[str, Any]) -> Task:
         wanted = raw["evaluation_criteria"]
+        told = needs(raw["user_scenario"]["instructions"])
         plan = [{"name": one["name"], "arguments": one["arguments"]} for one in wanted["actions"] or ()]
         record = {
             "verifier": "exact",
             "source": self.name,
             "domain": self.domain,
+            "prompt": told[0],
             "answer": "solved",
-            "needs": list(needs(raw["user_scenario"]["instructions"])),
+            "needs": list(told),
             "scenario": raw["user_scenario"]["instructions"],
             "plan": plan,
             "told": list(wanted.get("communicate_info") or ()),
