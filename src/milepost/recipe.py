@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from milepost.errors import FormatError, SettingError, unknown_name
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from milepost.forest import Forest
-    from milepost.part import Credit, Objective, Reward, Sampler, TaskChoice
+    from milepost.part import Credit, Objective, Reward, Sampler, State, TaskChoice
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -98,6 +98,33 @@ class LearnedReward(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """A reward of steps that depends on what was seen before, such as a bonus for what is new."""
+
+    @property
+    def name(self) -> str:
+        """Name of the columns `reward.<name>`, `ok.<name>`, `reason.<name>`."""
+        ...
+
+    def init(self, survey: Any) -> State:
+        """Memory before the first batch; `survey` holds observations of random actions, one per row."""
+        ...
+
+    def apply(self, forest: Forest, memory: Any, key: int) -> tuple[Forest, State]:
+        """Write its columns, by what was known before the batch, and return the next memory."""
+        ...
+
+
+class Guide(Protocol):
+    """What steers the sampler of a flow model by a reward; see `policies.flow.guidance`."""
+
+    @property
+    def density(self) -> str:
+        """Under which kernel a guided step is as likely as it says."""
+        ...
+
+
 class Measure(Protocol):
     """A number of held-out trajectories as a whole, shown beside their success. Nothing is trained by it."""
 
@@ -124,12 +151,15 @@ class Train:
     objective: Objective
     resample_rounds: int = 0
     """How many times groups whose rewards are all equal are replaced by newly drawn tasks (DAPO's dynamic sampling)."""
-    learned: LearnedReward | None = None
-    """A reward of steps that is trained beside the policy; it is scored after the others and not part of the total."""
+    learned: LearnedReward | Remembers | None = None
+    """A reward of steps that is trained, or remembers, beside the policy; it is scored after the others and not part of
+    the total."""
     view: View | None = None
     """What is trained in place of what was sampled; None: just that."""
     process: Process | None = None
     """How a flow or diffusion model is sampled; None: as its loader does by default."""
+    guide: Guide | None = None
+    """What steers the sampler of a flow model; evaluation goes without."""
     measures: tuple[Measure, ...] = ()
     """What is measured on held-out tasks beside success and rewards, so that a reward that is fooled shows."""
 
@@ -143,11 +173,9 @@ class Train:
         names += [] if self.learned is None else [self.learned.name]
         if len(set(names)) != len(names) or "total" in names:
             raise SettingError(f"Rewards are named {names}: names must differ, and 'total' is the name of their sum.")
-        stray = [column for column in self.credit.writes if column not in ("advantage", "value", "return")]
+        stray = [column for column in self.credit.writes if column not in CREDITED]
         if stray:
-            raise SettingError(
-                f"The credit rule writes {stray}; a credit rule may write advantage, value and return only."
-            )
+            raise SettingError(f"The credit rule writes {stray}; a credit rule may write {', '.join(CREDITED)} only.")
 
 
 class Curation(Protocol):
@@ -222,9 +250,48 @@ class Search:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one repeat of an experiment came to on one task."""
+
+    numbers: Mapping[str, Mapping[str, float]]
+    """Arm to quantity to number, NaN where it cannot be had; the first arm is the method."""
+    forests: Mapping[str, Forest]
+    """What is worth keeping, by name."""
+    scene: Mapping[str, Any]
+    """JSON: what a report shows beside the numbers."""
+
+
+class Experiment(Protocol):
+    """Measures the arms of a comparison on a task, all from the same draws."""
+
+    def __call__(self, task: str, key: int) -> Measured:
+        """Measure; all randomness comes from `key`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure a method beside what it is compared with, on the same keys."""
+
+    tasks: tuple[str, ...]
+    experiment: Experiment
+    repeats: int = 1
+    """Measurements per task."""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to do."""
+        if not self.tasks or self.repeats < 1:
+            raise SettingError(
+                f"An evaluation of {len(self.tasks)} tasks, {self.repeats} times, does nothing: give one of each."
+            )
+
+
+CREDITED = ("advantage", "value", "return", "feature.return")
+"""Columns that a credit rule may write; the last holds one return per stream of rewards, for a critic."""
 CURATED = ("keep", "weight", "label", "signal", "inclusion")
 """Columns and families that curation writes."""
-Job: TypeAlias = Train | Curate | Search
+Job: TypeAlias = Train | Curate | Search | Evaluate
 
 
 class Builder(Protocol):

@@ -8,19 +8,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from milepost import keys, recipe
+from milepost.credit.returns import Advantages, NStep
 from milepost.engines.settings import RunSettings
 from milepost.environments import by_name
+from milepost.environments.control.by_name import surveyed
 from milepost.environments.denoising import Denoising
 from milepost.errors import SettingError, unknown_name
 from milepost.part import Environment, Greedy, Learner, Policy, Reward, Task, TaskEnvironment
 from milepost.policies import loading, named_chat
+from milepost.policies.actor import loading as actors
 from milepost.policies.decoding import Decoding
 from milepost.policies.flow import digits
 from milepost.policies.flow.denoiser import Denoiser
 from milepost.policies.flow.process import Process
-from milepost.recipe import Train
+from milepost.recipe import Remembers, Train
 from milepost.rewards.combine import Scored
 from milepost.rewards.function import Function
+from milepost.rewards.control.episodes import Reached
 from milepost.rewards.images.reward import ImageScore
 from milepost.rewards.images.scorers import Recognised
 from milepost.rewards.outcome import Solved
@@ -72,12 +76,23 @@ def world(settings: RunSettings) -> World:
         held_out=environment.held_out(),
         policy=_policy(settings, environment, work),
         reference=_policy(settings, environment, work) if work.objective.needs_reference else None,
-        learned=_policy(settings, environment, work) if work.learned is not None else None,
-        verdict=ImageScore(scorer=Recognised(), name="solved") if isinstance(environment, Denoising) else Solved(),
+        learned=_policy(settings, environment, work) if _is_copy(work.learned) else None,
+        verdict=_verdict(environment),
     )
 
 
 def job(settings: RunSettings) -> Train:
+def _is_copy(learned: object) -> bool:
+    """Whether a reward beside the policy has weights that begin as the policy's."""
+    return learned is not None and not isinstance(learned, Remembers)
+
+
+def _verdict(environment: TaskEnvironment) -> Reward:
+    if isinstance(environment, Denoising):
+        return ImageScore(scorer=Recognised(), name="solved")
+    return Solved() if surveyed(environment) is None else Reached()
+
+
     """Build the recipe with its settings; reward functions of the user's own take the place of its rewards.
 
     Args:
@@ -134,7 +149,10 @@ def _rescored(part: Any, scorer: Scored) -> Any:
 
 
 def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) -> Learner:
-    chosen = settings.policy
+    chosen, key = settings.policy, keys.fold(keys.root(settings.seed), "policy")
+    if (world := surveyed(environment)) is not None:
+        streams = work.credit.streams if isinstance(work.credit, (Advantages, NStep)) else ()
+        return actors.load(world, streams=len(streams), key=key)
     if isinstance(environment, Denoising):
         return _denoiser(environment.embedded if chosen.model == "embedded" else chosen.model, work)
     if work.process is not None:
@@ -146,9 +164,7 @@ def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) ->
         temperature=chosen.temperature, top_p=chosen.top_p, max_tokens=chosen.max_tokens, stop=environment.stop
     )
     model = environment.embedded if chosen.model == "embedded" else chosen.model
-    return loading.load(
-        model, decoding=decoding, lora_rank=chosen.lora_rank, key=keys.fold(keys.root(settings.seed), "policy")
-    )
+    return loading.load(model, decoding=decoding, lora_rank=chosen.lora_rank, key=key)
 
 
 def _denoiser(name: str, work: Train) -> Denoiser:

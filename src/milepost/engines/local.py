@@ -16,6 +16,8 @@ from milepost import keys, state, storage
 from milepost.credit.audit import audit
 from milepost.credit.compare import Measured as ReportsCredit
 from milepost.engines import build, checkpoint, evaluate, folder, measure, plan, toml_file
+from milepost.engines.beside.bonus import Memorised
+from milepost.engines.beside.choice import beside_of
 from milepost.engines.beside.learned import Beside
 from milepost.engines.events import Evaluation, Event, OnEvent, Outcome
 from milepost.engines.journal import TIMES, Journal, mirrors
@@ -105,7 +107,7 @@ class _Loop:
     on_event: OnEvent
     journal: Journal
     updater: Updater
-    beside: Beside | None
+    beside: Beside | Memorised | None
     choice_state: State
     credit_state: State
     key: int
@@ -135,9 +137,7 @@ class _Loop:
                 settings=settings.update,
                 reference=world.reference,
             ),
-            beside=None
-            if job.learned is None or world.learned is None
-            else Beside.of(job.learned, world.learned, settings.update),
+            beside=beside_of(world, settings.update),
             choice_state=job.choice.init(world.train, keys.fold(key, "choice")),
             credit_state=credit.init() if isinstance(credit, StatefulCredit) else None,
             key=key,
@@ -320,7 +320,7 @@ class _Loop:
         record: dict[str, Any] = {
             "step": self.step,
             "version": self.world.policy.version,
-            "learned_version": 0 if self.beside is None else self.beside.updater.policy.version,
+            "learned_version": 0 if self.beside is None else self.beside.version,
             "failed_in_a_row": self.failed_in_a_row,
             "skipped": self.skipped,
             "cost": self.cost,

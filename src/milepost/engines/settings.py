@@ -87,7 +87,9 @@ class UpdateSettings:
     learning_rate: float = 3e-4
     """Of Adam, constant."""
     minibatches: int = 1
-    """Optimiser steps per batch; each uses an equal share of the batch's tasks."""
+    """Optimiser steps per pass over a batch; each uses an equal share of the batch's tasks."""
+    epochs: int = 1
+    """Passes over each batch."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient."""
 
@@ -97,6 +99,7 @@ class UpdateSettings:
         checks.at_least("update.tasks_per_step", self.tasks_per_step, 1)
         checks.positive("update.learning_rate", self.learning_rate)
         checks.at_least("update.minibatches", self.minibatches, 1)
+        checks.at_least("update.epochs", self.epochs, 1)
         checks.positive("update.gradient_clip", self.gradient_clip)
 
 

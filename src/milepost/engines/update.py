@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from milepost.divergence import Against, Diverging, PenalisesDivergence
 from milepost.engines.settings import UpdateSettings
 from milepost.errors import MilepostError, SettingError
 from milepost.forest import Forest
-from milepost.part import Learner, Objective, Policy
+from milepost.part import Learner, Loss, Objective, Policy
 
 
 @runtime_checkable
@@ -27,6 +27,24 @@ class Shares(Protocol):
 
     def sharing(self, forest: Forest, rows: Tensor) -> Mapping[str, float]:
         """Numbers named `update/...`: tokens with and without repetition, and trees by the way they are trained."""
+        ...
+
+
+@runtime_checkable
+class Appraises(Protocol):
+    """A learner with a critic."""
+
+    def appraise(self, forest: Forest, rows: Tensor) -> Any:
+        """Log-probability, entropy and values of rows, as the objective takes them."""
+        ...
+
+
+@runtime_checkable
+class TrainsCritic(Protocol):
+    """An objective that also has something to say to a critic."""
+
+    def appraised(self, forest: Forest, appraisal: Any, reference: Tensor | None = None) -> Loss:
+        """Loss of the forest's steps, given what the policy says of each row."""
         ...
 
 
@@ -50,7 +68,11 @@ class Updater:
         Returns:
             Metrics, the mean over minibatches.
         """
-        found = [self._step(forest.select(rows)) for rows in minibatches(forest, self.settings.minibatches, key)]
+        found = [
+            self._step(forest.select(rows))
+            for epoch in range(self.settings.epochs)
+            for rows in minibatches(forest, self.settings.minibatches, keys.fold(key, "epoch", epoch) if epoch else key)
+        ]
         self.policy.advance()
         return {name: sum(one[name] for one in found) / len(found) for name in found[0]}
 
@@ -72,6 +94,10 @@ class Updater:
         if isinstance(self.objective, PenalisesDivergence):
             return self._differentiate_against(forest, self.objective)
         reference = None if self.reference is None else _frozen(self.reference, forest, every)
+        if isinstance(self.policy, Appraises) and isinstance(self.objective, TrainsCritic):
+            found = self.objective.appraised(forest, self.policy.appraise(forest, every), reference)
+            found.loss.backward()
+            return dict(found.metrics)
         pieces = _pieces(forest, self.policy.tokens_at_once)
         if len(pieces) == 1:
             found = self.objective(forest, self.policy.log_prob(forest, every), reference)
@@ -82,7 +108,7 @@ class Updater:
     def _differentiate_against(self, forest: Forest, objective: PenalisesDivergence) -> dict[str, float]:
         """The divergence from the reference, like the log-probabilities: in pieces where it must be."""
         policy, reference = self.policy, self.reference
-        if not isinstance(policy, Diverging) or reference is None:
+        if not isinstance(policy, Diverging):
             raise SettingError(
                 f"The objective penalises the divergence itself, which {type(policy).__name__} does not know: take "
                 "objectives.kl.KLPenalty, which estimates it."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from milepost.environments.control.by_name import control, is_control
 from milepost.environments.denoising import Denoising
 from milepost.environments.reasoning import ReasoningGym
 from milepost.environments.sandbox.environment import Desk
@@ -74,6 +75,8 @@ def environment(
         return Denoising(train_size=train_size, held_out_size=held_out_size)
     if names[0] in DESKS:
         return _desk(names[0], options.get(names[0], {}), chat, train_size=train_size, held_out_size=held_out_size)
+    if is_control(names[0]):
+        return control(names[0], options.get(names[0], {}), train_size=train_size, held_out_size=held_out_size)
     searching = [name for name in names if name in SEARCH]
     if not searching:
         return ReasoningGym(names=tuple(names), options=options, train_size=train_size, held_out_size=held_out_size)
@@ -82,7 +85,10 @@ def environment(
 
 def _check_one_kind(names: Sequence[str]) -> None:
     alone = (TEXTWORLD, DIGITS, *DESKS)
-    kinds = {name: "search" if name in SEARCH else name if name in alone else "reasoning-gym" for name in names}
+    kinds = {
+        name: "search" if name in SEARCH else name if name in alone or is_control(name) else "reasoning-gym"
+        for name in names
+    }
     if len(set(kinds.values())) > 1:
         first, *rest = names
         other = next(name for name in rest if kinds[name] != kinds[first])

@@ -55,6 +55,11 @@ class Beside:
             ),
         )
 
+    @property
+    def version(self) -> int:
+        """Updates that its weights have seen."""
+        return self.updater.policy.version
+
     def __call__(self, forest: Forest, key: int) -> Taught:
         """Learn from a batch if it holds anything to learn from, then score it with the new weights.
 

@@ -1,0 +1,1 @@
+"""Simulators with numbers: Gymnasium's, in states that can be branched."""

@@ -1,0 +1,1 @@
+"""Actors and actor-critics: small networks that act on observations with numbers."""
