@@ -57,6 +57,7 @@ def test_cost_in_lumps_that_do_not_fit_has_no_verdict_and_code_1(call, engine):
     done = call("compare", "barge", "long-ferry", "--repeats", "2", "--steps", "4", "--out", "c")
     assert done.code == 1
     assert "No verdict between barge and long-ferry, because their cost is not equal" in done.out
+    assert done.out.splitlines()[-1] == "Next: milepost compare long-ferry barge --cost tokens=400"
 
 
 def test_flags_go_to_those_that_have_them(call, engine):

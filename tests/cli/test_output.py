@@ -2,10 +2,12 @@
 
 import json
 import math
+import sys
+from pathlib import Path
 
 import pytest
 
-from milepost.cli import output
+from milepost.cli import main, output
 from milepost.errors import FormatError, MissingExtra, ResumeError, SettingError, UnknownName, unknown_name
 
 
@@ -52,3 +54,34 @@ def test_the_next_command():
     assert output.next_command("lst", [], unknown_name("command", "lst", ["list"])) == "milepost --help"
     assert output.next_command("run", [], MissingExtra("pip install 'milepost[lm]'")) == ""
     assert output.next_command("report", [], FormatError("start one with `milepost run`")) == ""
+
+
+def test_a_path_that_is_not_there_names_the_latest_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match=r"runs/x does not exist. Start a run: `milepost run grpo`"):
+        output.existing(Path("runs/x"), "show")
+    (tmp_path / "runs" / "grpo-1").mkdir(parents=True)
+    (tmp_path / "runs" / "grpo-1" / "run.toml").write_text("")
+    with pytest.raises(SettingError, match="The latest run here: `milepost show runs/grpo-1`"):
+        output.existing(Path("runs/x"), "show")
+    assert output.existing(Path("runs"), "show") == Path("runs")
+
+
+@pytest.mark.parametrize("verb", ["list", "show", "report", "cite", "check", "explain", "score", "resume", "run grpo"])
+def test_an_unknown_flag_looks_the_same_everywhere(verb, capsys):
+    given = [*verb.split(), *(["x", "--reward", "a:b", "--out", "y"] if verb == "score" else ["x"] * (verb != "list"))]
+    assert main([*(given[:2] if verb == "run grpo" else given), "--nope"]) == 2
+    first, following, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"milepost {given[0]}: Unknown flag '--nope'.")
+    assert following.startswith(f"Next: milepost {given[0]}")
+    assert not rest
+
+
+def test_what_a_parser_says_in_a_box_is_one_sentence():
+    def boxed():
+        sys.stderr.write("╭─ Value error ─╮\n│ Error parsing --n: no number │\n│ For full helptext, run x │\n╰──╯\n")
+        raise SystemExit(2)
+
+    with pytest.raises(SettingError, match=r"^--n: no number$"):
+        output.parsed(boxed)
+    assert output.parsed(lambda: 3) == 3

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from milepost.cli import progress
 from milepost.engines.events import Event
+from milepost.engines.pairs import UNLIMITED
 
 
 class Clock:
@@ -144,3 +145,14 @@ def test_the_view_suits_the_output(monkeypatch):
     assert isinstance(progress.view(as_json=False), progress.PlainLines)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert isinstance(progress.view(as_json=False), progress.LiveLines)
+
+
+def test_a_run_that_only_its_budget_ends_shows_the_budget(capsys):
+    tell = progress.PlainLines(every_s=0.0).of("second 0", {"tokens": 2000.0})
+    for step in (0, 1):
+        numbers = {"cost/tokens": 500.0 * step}
+        tell(Event(stage="update" if step else "start", step=step, steps=UNLIMITED, numbers=numbers, message=""))
+    tell(Event(stage="evaluate", step=1, steps=UNLIMITED, numbers={"evaluate/success": 0.5}, message=""))
+    said = capsys.readouterr().out
+    assert str(UNLIMITED) not in said
+    assert said.count("step 1  500 of 2k tokens") == 2

@@ -28,6 +28,6 @@ def test_repeats_get_one_each(call, engine):
 
 def test_what_is_not_a_run(call):
     done = call("report", "nowhere")
-    assert done.code == 3
+    assert done.code == 2
     assert "nowhere" in done.err
     assert "milepost run" in done.err

@@ -47,6 +47,28 @@ def test_it_ends_with_success_before_and_after_the_difference_and_the_report(cal
     assert Path("r/report.html").read_text().startswith("<!doctype html")
 
 
+def test_something_is_said_before_the_model_is_loaded(call, engine):
+    done = call("run", "barge", "--steps", "2", "--out", "r", "--no-report")
+    assert done.out.splitlines()[0] == "barge on chain_sum: loading the model 'embedded' and the tasks ..."
+
+
+def test_a_run_of_no_steps_has_no_empty_lines(call, engine):
+    tail = call("run", "barge", "--steps", "0", "--out", "r", "--no-report").out
+    assert "spent" not in tail
+    assert "finished after 0 steps" in tail
+
+
+def test_a_run_whose_rewards_all_failed_says_so(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "reward/total_failed": 1.0}\n')
+    for name in ("manifest.json", "run.toml"):
+        (tmp_path / name).write_text("{}" if name.endswith("json") else "")
+    assert run.all_failed(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 1, "reward/total_failed": 1.0}\n{"step": 2, "reward/total_failed": 0.9}\n'
+    )
+    assert not run.all_failed(tmp_path)
+
+
 def test_json_lines(call, engine):
     found = lines(call("run", "barge", "--steps", "2", "--out", "r", "--json", "--no-report").out)
     assert [one["event"] for one in found] == ["start", "evaluate", "update", "update", "done", "outcome"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -122,3 +124,13 @@ def test_a_pruned_candidate_is_judged_only_where_its_reward_failed():
         }
     )
     assert measure.rewards(lost, ("total",)) == {"reward/total_failed": 1.0}
+
+
+def test_a_run_that_changed_nothing_says_why(tmp_path: Path) -> None:
+    columns = {"ok.total": [False, False, True], "reason.total": [None, "reward_error: never: no", None]}
+    failed = Forest.of([-1, 0, 0], columns)
+    said = measure.unchanged(failed, tmp_path, 3)
+    assert said.startswith(f"None of the 3 steps of {tmp_path} made an update")
+    assert "50% of the rewards failed in the last, most with: 'reward_error: never: no'" in said
+    fine = Forest.of([-1, 0, 0], {"ok.total": [False, True, True], "reason.total": [None, None, None]})
+    assert "No task had answers with different rewards" in measure.unchanged(fine, tmp_path, 3)

@@ -157,3 +157,15 @@ def test_damaged_files_are_named(tmp_path: Path):
     (tmp_path / "r" / "repeats.json").write_text(json.dumps({"repeat": 3}))
     with pytest.raises(FormatError, match=r"repeats\.json is damaged"):
         repeats.asked(tmp_path / "r")
+
+
+def test_a_finished_run_says_that_its_file_was_changed(tmp_path: Path):
+    out = tmp_path / "r"
+    repeats.begin(letter_world.settings(2), out, on_event=quiet)
+    text = (out / "run.toml").read_text()
+    (out / "run.toml").write_text(text.replace("checkpoint_every = ", "checkpoint_every = 1"))
+    repeats.resume(out, on_event=quiet)  # how often is written changes no number
+    (out / "run.toml").write_text(text.replace("seed = ", "seed = 7"))
+    with pytest.raises(ResumeError, match=r"is finished, and its run.toml was changed afterwards \(seed\)"):
+        repeats.resume(out, on_event=quiet)
+    assert repeats.resume(out, on_event=quiet, accept_change=True).finished

@@ -35,6 +35,15 @@ def test_a_corpus_is_named_in_the_task_or_in_its_options():
         build("search_python", search_python={"corpus": "countries"})
 
 
+def test_a_name_of_nothing_is_told_all_that_exists():
+    with pytest.raises(
+        UnknownName, match=r"Unknown task 'nope'.*chain_sum.*digits.*search_foldoc.*tau2_retail.*textworld"
+    ):
+        build("nope")
+    with pytest.raises(UnknownName, match="Did you mean 'textworld'"):
+        build("textwold")
+
+
 def test_games_have_their_options():
     found = build("textworld", textworld={"rooms": 2, "turns": 4})
     assert found == TextWorld(rooms=2, turns=4, train_size=6, held_out_size=3)

@@ -136,7 +136,9 @@ def test_fault_refused_generators_say_why(name):
         ReasoningGym(names=(name,))
 
 
-@pytest.mark.parametrize(("name", "wrong"), [("game_of_life_halting", "xx"), ("coin_flip", "0")])
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("game_of_life_halting", "xx"), ("coin_flip", "0"), ("puzzle24", "9*1 + 5 + 10")]
+)
 def test_fault_exploitable_generators_really_pay_for_nonsense(name, wrong):
     assert name in EXPLOITABLE
     with pytest.raises(SettingError, match="pays for wrong answers"):

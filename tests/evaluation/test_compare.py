@@ -200,3 +200,14 @@ def test_surprisal_estimates_the_entropy():
     truth = float(-(chances * chances.log()).sum())
     error = float(surprise.std()) / math.sqrt(len(drawn))
     assert abs(float(surprisal(-surprise, everything(len(drawn)))) - truth) < 5 * error
+
+
+def test_intervals_of_shares_stay_within_what_is_possible():
+    """Two pairs that differ much have an interval wider than shares can: it is cut, that of other numbers is not."""
+    first, second = runs([0.9, 0.5], score=[0.9, 0.5]), runs([0.0, 0.0], score=[0.0, 0.0])
+    share, other = told(first, second).differences
+    assert (share.metric, share.difference.low, share.difference.high) == ("success", -1.0, 1.0)
+    assert other.difference.high > 1.0
+    alone = told(first[:1], second[:1]).success.difference
+    assert math.isnan(alone.low)
+    assert math.isnan(alone.high)

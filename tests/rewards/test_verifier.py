@@ -112,7 +112,7 @@ def test_no_other_generator_pays_for_a_constant_answer_or_can_be_made_to_fail():
 
 
 def test_every_exploitable_generator_is_flagged():
-    for name, wrong in {"game_of_life_halting": "xx", "coin_flip": "0"}.items():
+    for name, wrong in {"game_of_life_halting": "xx", "coin_flip": "0", "puzzle24": "9*1 + 5 + 10"}.items():
         assert name in EXPLOITABLE
         assert sum(verify(record, wrong) == 1 for record in records(name)) >= 7
     assert verify(records("coin_flip", 1)[0], "1e999999999") == 0  # would build the number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,16 +21,16 @@ def main(argv: Sequence[str]) -> int:
     (check to reason) and `found` (sentences). For a recipe: `recipe`, `how` ("tests" or "contract"), `held`, and
     `claims`, an array of `claim`, `test`, `held`, `said`, or `checked` and `problems`, arrays of sentences.
     """
-    parser = argparse.ArgumentParser(
+    parser = output.Parser(
         prog="milepost check",
         description="Check the credit of a stored run or forest, or the claims of a recipe. Exit code 1: problems.",
     )
     parser.add_argument("target", help="a recipe's name, or the folder of a run or of a stored forest")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(argv)
-    if options.target in recipe.names() or not Path(options.target).exists():
+    if options.target in recipe.names() or not ("/" in options.target or Path(options.target).exists()):
         return _recipe(options.target, as_json=options.json)
-    return _stored(Path(options.target), as_json=options.json)
+    return _stored(output.existing(Path(options.target), "check"), as_json=options.json)
 
 
 # ---- stored credit ----

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
 
     With --json: an object with `recipe`, `paper` and `bibtex` (an array of entries, the recipe's first).
     """
-    parser = argparse.ArgumentParser(prog="milepost cite", description="BibTeX of a recipe, or of what a run used.")
+    parser = output.Parser(prog="milepost cite", description="BibTeX of a recipe, or of what a run used.")
     parser.add_argument("target", metavar="recipe-or-run", help="a recipe's name or a run's folder")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(argv)

@@ -189,14 +189,16 @@ def _free_folder() -> Path:
 
 def _run(asked: _Asked, out: Path) -> Pairs:
     from milepost.cli import progress
-    from milepost.engines import pairs
+    from milepost.engines import pairs, repeats
 
     with progress.view(as_json=asked.launch.json) as view:
         tellers: dict[tuple[str, int], Any] = {}
 
         def tell(name: str, number: int, event: Any) -> None:
             if (name, number) not in tellers:
-                tellers[name, number] = view.of(f"{name} {number}", {})
+                place = out / name / f"repeat-{number}"
+                limits = repeats.standing(place).settings.cost if repeats.is_run(place) else {}
+                tellers[name, number] = view.of(f"{name} {number}", limits)
             tellers[name, number](event)
 
         count = asked.launch.repeats or REPEATS
@@ -225,7 +227,17 @@ def _conclude(found: _Found, *, out: Path | None, as_json: bool, with_report: bo
         output.line({"event": "comparison", **document})
     else:
         output.say(_text(compared, said) + (f"\nreport: {document['report']}" if document.get("report") else ""))
+        if compared.verdict == "unequal cost":
+            output.say(f"Next: {_next(found, compared)}")
     return output.FOUND if compared.verdict == "unequal cost" else output.DONE
+
+
+def _next(found: _Found, compared: Comparison) -> str:
+    """What to type where the costs are not equal: the one that spent more sets the pace, because its cost has lumps."""
+    ways = [found.pairs.first[0].settings.recipe, found.pairs.second[0].settings.recipe]
+    coarse, fine = ways[::-1] if compared.checked_cost.ratio < 1 else ways
+    least = math.floor(min(compared.checked_cost.first, compared.checked_cost.second))
+    return f"milepost compare {coarse} {fine} --cost {found.unit}={max(least, 1)}"
 
 
 def _report(document: Mapping[str, Any], found: Pairs, out: Path) -> str:

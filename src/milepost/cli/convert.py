@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     With --json: an object with `source`, `out`, `from`, `to`, `read`, `faults`, and `found`, an array of `line` and
     `reason` of the first thousand faults.
     """
-    parser = argparse.ArgumentParser(
+    parser = output.Parser(
         prog="milepost convert",
         description="Convert stored conversations. A record that cannot be read is named and left out.",
         epilog="Formats: " + "; ".join(f"{name}: {text}" for name, (_, text) in formats.FORMATS.items()) + "; "

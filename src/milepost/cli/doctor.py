@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = output.Parser(
         prog="milepost doctor",
         description="Is a reward fit to train on? It is asked about right answers, wrong ones and nonsense.",
     )

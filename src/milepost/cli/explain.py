@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -19,7 +18,7 @@ def main(argv: Sequence[str]) -> int:
     With --json: an object with every field of the card (`title`, `paper`, `year`, `domains`, `job`, `summary`, `parts`,
     `claims`, `departs`, `advice`, `bibtex`), `name`, and `settings`: an array of `name`, `type`, `default`, `doc`.
     """
-    parser = argparse.ArgumentParser(prog="milepost explain", description="Explain one recipe.")
+    parser = output.Parser(prog="milepost explain", description="Explain one recipe.")
     parser.add_argument("recipe", help="name of a recipe, see milepost list")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(argv)

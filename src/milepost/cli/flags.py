@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from milepost import recipe
-from milepost.cli import build_settings
+from milepost.cli import build_settings, output
 from milepost.engines import settings as sections
 from milepost.engines import toml_file
 from milepost.engines.settings import DOMAINS, RunSettings
@@ -151,9 +151,9 @@ def resolve(
         Every setting, those of the recipe included.
 
     Raises:
-        UnknownName: no such recipe or tracker, or a key of the file does not exist.
+        UnknownName: no such recipe, tracker or flag, or a key of the file does not exist.
         SettingError: a value is not allowed.
-        SystemExit: code 0 after --help, code 2 for a flag that is not understood.
+        SystemExit: code 0 after --help.
     """
     import tyro
 
@@ -169,7 +169,8 @@ def resolve(
     card = recipe.card(name)
     about = f"{card.title} ({card.year}). {card.summary}\n\nOrder of weight: default, then @ file.toml, then flag."
     default = flags_type(**start, seed=asked.seed, cost=dict(asked.cost))
-    found = tyro.cli(flags_type, default=default, args=typed, prog=prog, description=about)
+    _check_names(typed, kinds)
+    found = output.parsed(lambda: tyro.cli(flags_type, default=default, args=typed, prog=prog, description=about))
     settings = RunSettings(
         recipe=name,
         seed=found.seed,
@@ -185,6 +186,19 @@ def resolve(
     if launch.repeats < 0:
         raise SettingError(f"repeats={launch.repeats} is not allowed: expected a whole number of at least 0.")
     return Chosen(settings=settings, launch=launch)
+
+
+def _check_names(typed: Sequence[str], kinds: Mapping[str, Any]) -> None:
+    """Refuse flags that do not exist."""
+    alone = Counter(item.name for kind in kinds.values() for item in dataclasses.fields(kind))
+    words = ["help", "seed", "cost", "reward", "tasks", *(item.name for item in dataclasses.fields(Launch))]
+    words += [f"{part}.{item.name}" for part, kind in kinds.items() for item in dataclasses.fields(kind)]
+    words += [name for name, count in alone.items() if count == 1]
+    known = {f"--{word}".replace("_", "-") for word in words}
+    negative = {f"--{before}{dot}no-{last}" for before, dot, last in (one[2:].rpartition(".") for one in known)}
+    for name, _ in chunks(typed):
+        if name.startswith("--") and name not in known | negative:
+            raise output.unknown_flag(name, known)
 
 
 def _domain_of_tasks(given: Mapping[str, Any], typed: Sequence[str]) -> str | None:

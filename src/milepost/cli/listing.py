@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from milepost import recipe
@@ -19,7 +18,7 @@ def main(argv: Sequence[str]) -> int:
     With --json: an array of one object per recipe, with `name`, `title`, `year`, `domains`, `job`, `summary`,
     `paper`, `parts` (part to what it computes) and `claims` (claim to the test that measures it).
     """
-    parser = argparse.ArgumentParser(prog="milepost list", description="List the recipes.")
+    parser = output.Parser(prog="milepost list", description="List the recipes.")
     parser.add_argument("--domain", help="only recipes of this domain: " + ", ".join(DOMAINS))
     parser.add_argument("--job", help="only recipes that do this job: " + ", ".join(JOBS))
     parser.add_argument("--json", action="store_true", help="print a JSON array")

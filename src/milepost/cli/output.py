@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import difflib
+import io
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, cast
 
 from milepost.errors import MissingExtra, ResumeError, SettingError, UnknownName
 from milepost.report import literal
@@ -72,6 +77,82 @@ def table(rows: Iterable[Sequence[str]], *, gap: int = 2) -> str:
     widths = [max((len(row[place]) for row in kept if place < len(row)), default=0) for place in range(columns)]
     pad = " " * gap
     return "\n".join(pad.join(f"{cell:<{widths[i]}}" for i, cell in enumerate(row)).rstrip() for row in kept)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints look like every other error of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with the arguments.
+
+        Raises:
+            UnknownName: a flag that does not exist.
+            SettingError: anything else.
+        """
+        kind, _, rest = message.partition(": ")
+        if kind == "unrecognized arguments" and rest.startswith("-"):
+            raise unknown_flag(rest.split()[0], self._option_string_actions)
+        raise SettingError(f"{message[:1].upper()}{message[1:]}.")
+
+
+def unknown_flag(name: str, known: Iterable[str]) -> UnknownName:
+    """Return the error about a flag that does not exist; of all flags it names the nearest.
+
+    Args:
+        name: what was typed.
+        known: the flags that exist.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    sections = sorted(one for one in known if one.endswith("." + name.lstrip("-")))
+    near = sections or difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return UnknownName(f"Unknown flag {name!r}." + (f" Did you mean {' or '.join(map(repr, near))}?" if near else ""))
+
+
+def parsed(parse: Callable[[], Any]) -> Any:
+    """What a parser returns; what it would print in a box of its own becomes an error like all others.
+
+    Args:
+        parse: calls the parser.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        SettingError: the arguments were not understood.
+        SystemExit: code 0 after --help.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return parse()
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        lines = [line.strip("│ ") for line in said.getvalue().splitlines() if not line.startswith(("╭", "╰", "│ ─"))]
+        told = " ".join(filter(None, lines)).partition(" Argument helptext:")[0].partition(" For full helptext")[0]
+        raise SettingError(told.removeprefix("Error parsing ") or "The flags were not understood.") from None
+
+
+def existing(folder: Path, verb: str) -> Path:
+    """Return a folder that is there.
+
+    Args:
+        folder: what was named.
+        verb: the command that wants it, for the next command to type.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SettingError: it does not exist.
+    """
+    if folder.exists():
+        return folder
+    runs = sorted((path.parent for path in Path("runs").glob("*/run.toml")), key=lambda path: path.stat().st_mtime)
+    known = f"The latest run here: `milepost {verb} {runs[-1]}`" if runs else "Start a run: `milepost run grpo`"
+    raise SettingError(f"{folder} does not exist. {known}.")
 
 
 def refuse(verb: str, arguments: Sequence[str], error: Exception) -> int:

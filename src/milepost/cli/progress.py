@@ -18,6 +18,7 @@ from rich.text import Text
 
 from milepost.cli import output
 from milepost.engines.events import Event, OnEvent
+from milepost.engines.pairs import UNLIMITED
 
 PLAIN_EVERY_S = 2.0
 """Seconds between plain lines about steps; what is not a step is always printed."""
@@ -146,7 +147,16 @@ def duration(seconds: float) -> str:
 def _head(event: Event, pace: Pace, label: str) -> str:
     timing = f"{pace.seconds_per_step:.2f} s/step  remaining {duration(pace.remaining(event.steps))}"
     name = f"{label}  " if label else ""
-    return f"{name}step {event.step}/{event.steps}  {timing if len(pace.marks) > 1 else 'starting'}"
+    return f"{name}{_place(event, pace)}  {timing if len(pace.marks) > 1 else 'starting'}"
+
+
+def _place(event: Event, pace: Pace) -> str:
+    """How far a run is: of its steps, or of its budget where only that ends it."""
+    if event.steps < UNLIMITED:
+        return f"step {event.step}/{event.steps}"
+    cost = pace.marks[-1][2] if pace.marks else {}
+    spent = [f"{short(cost.get(unit, 0.0))} of {short(limit)} {unit}" for unit, limit in pace.limits.items()]
+    return "  ".join([f"step {event.step}", *spent])
 
 
 def _held_out(event: Event) -> str:
@@ -209,11 +219,11 @@ class PlainLines:
         def tell(event: Event) -> None:
             pace.tell(event)
             if event.stage == "evaluate":
-                output.say(f"{name}step {event.step}/{event.steps}  {_held_out(event)}")
+                output.say(f"{name}{_place(event, pace)}  {_held_out(event)}")
             elif event.stage == "warning":
-                output.say(f"{name}step {event.step}/{event.steps}  warning: {event.message}")
+                output.say(f"{name}{_place(event, pace)}  warning: {event.message}")
             elif event.stage == "refresh":
-                output.say(f"{name}step {event.step}/{event.steps}  {_REFRESHED}")
+                output.say(f"{name}{_place(event, pace)}  {_REFRESHED}")
             elif event.stage == "update" and (self.clock() - last[0] >= self.every_s or event.step == event.steps):
                 last[0] = self.clock()
                 said = "  ".join(f"{stage}: {text}" for stage, text in stages(event.numbers, pace).items())

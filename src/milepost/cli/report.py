@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,14 +15,14 @@ def main(argv: Sequence[str]) -> int:
 
     With --json: an object with `reports`, an array of `run` and `report` (paths) and `bytes`.
     """
-    parser = argparse.ArgumentParser(
+    parser = output.Parser(
         prog="milepost report", description="Write one HTML file about a run, without script, that opens from disk."
     )
     parser.add_argument("run", type=Path, help="folder of a run, or of repeats")
     parser.add_argument("-o", "--out", type=Path, help="file to write; by default report.html in the run's folder")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(argv)
-    folders = repeats.runs_in(options.run)
+    folders = repeats.runs_in(output.existing(options.run, "report"))
     if options.out is not None and len(folders) > 1:
         raise SettingError(f"{options.run} holds {len(folders)} runs, and --out names one file: leave --out away.")
     written = [(folder, write(folder, options.out or folder / "report.html")) for folder in folders]

@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> int:
 
     With --json: the lines of `milepost run --json`.
     """
-    parser = argparse.ArgumentParser(
+    parser = output.Parser(
         prog="milepost resume",
         description="Continue a run that was stopped or killed; the result has the same bytes as an uninterrupted run.",
     )
@@ -41,14 +41,17 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _continue(options: argparse.Namespace) -> tuple[Standing, ...]:
-    folder: Path = options.run
+    folder: Path = output.existing(options.run, "resume")
     track = flags.comma_separated(options.track)
     asked = repeats.asked(folder)
     if options.repeats and not asked:
         raise SettingError(f"{folder} is not a folder of repeats: start them with `milepost run <recipe> --repeats 5`.")
     with progress.view(as_json=options.json) as view:
         if not asked:
-            limits = repeats.standing(folder).settings.cost
+            began = repeats.standing(folder).settings
+            limits = began.cost
+            if not options.json:
+                output.say(run.loading(began))
             accept = options.accept_change
             return (repeats.resume(folder, on_event=view.of("", limits), accept_change=accept, track=track),)
         settings = toml_file.read(folder / "run.toml")

@@ -17,7 +17,9 @@ from milepost.errors import MissingExtra, SettingError
 
 if TYPE_CHECKING:
     from milepost.engines.repeats import Standing
+    from milepost.engines.settings import RunSettings
 
+NOTHING = "every reward failed, in every step: see why below, and mend it"
 MOST_REASONS = 20
 """Reasons of failure that are listed."""
 USAGE = """usage: milepost run <recipe> [@ file.toml] [flags]
@@ -103,6 +105,8 @@ def _go(chosen: flags.Chosen, out: Path) -> int:
     from milepost.engines import repeats
 
     settings, launch = chosen.settings, chosen.launch
+    if not launch.json:
+        output.say(loading(settings))
     with progress.view(as_json=launch.json) as view:
         if launch.repeats == 0:
             tell = view.of("", settings.cost)
@@ -118,6 +122,12 @@ def _go(chosen: flags.Chosen, out: Path) -> int:
             )
     conclude(found, out, as_json=launch.json, with_report=launch.report)
     return output.DONE
+
+
+def loading(settings: RunSettings) -> str:
+    """What is said before anything is loaded, which takes seconds."""
+    tasks = " ".join(settings.tasks.names)
+    return f"{settings.recipe} on {tasks}: loading the model {settings.policy.model!r} and the tasks ..."
 
 
 def conclude(found: Sequence[Standing], out: Path, *, as_json: bool, with_report: bool) -> None:
@@ -164,7 +174,8 @@ def record(found: Standing) -> dict[str, Any]:
     Returns:
         `folder`, `recipe`, `seed`, `steps_done`, `stopped` ("finished" or "budget"), `first` and `last` (evaluations:
         `step`, `success`, `low`, `high`, `tasks`, `samples`, `by_family`, `rewards`, `measures`), `gain`, `gain_low`,
-        `gain_high` (success after less before, paired by task), `cost` by unit, and `failed`, see `failures`.
+        `gain_high` (success after less before, paired by task), `cost` by unit, `failed`, see `failures`, and
+        `all_failed`.
     """
     from milepost.engines import evaluate
 
@@ -183,7 +194,16 @@ def record(found: Standing) -> dict[str, Any]:
         "gain_high": gain.high,
         "cost": dict(found.cost),
         "failed": failures(found.folder),
+        "all_failed": all_failed(found.folder),
     }
+
+
+def all_failed(folder: Path) -> bool:
+    """Whether a run has done steps, and every reward failed in every one of them."""
+    from milepost.report.stored import run
+
+    told = [float(one["reward/total_failed"]) for one in run.read(folder).metrics if "reward/total_failed" in one]
+    return bool(told) and all(share >= 1.0 for share in told)
 
 
 def failures(folder: Path) -> list[dict[str, Any]]:
@@ -218,13 +238,14 @@ def _text(found: Mapping[str, Any]) -> str:
     from milepost.cli import progress
 
     gain = f"{points(found['gain'])} points (95 % interval {points(found['gain_low'])} to {points(found['gain_high'])})"
-    spent = "  ".join(f"{unit} {progress.short(value)}" for unit, value in sorted(found["cost"].items()))
+    spent = "  ".join(f"{unit} {progress.short(value)}" for unit, value in sorted(found["cost"].items()) if value)
     rows = [
         ("held-out success before", _success(found["first"])),
         ("held-out success after", _success(found["last"])),
         ("difference", gain),
         *(_measured(name, found) for name in found["last"]["measures"]),
-        ("spent", spent),
+        *([("spent", spent)] if spent else []),
+        *([("nothing learnt", NOTHING)] if found["all_failed"] else []),
         *(("failed rewards", _failed(row)) for row in found["failed"][:5]),
         ("stopped", f"{found['stopped']} after {found['steps_done']} steps"),
         ("run", found["folder"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     With --json: an object with `forests`: an array of `forest` and `out` (paths), and `rewards`, an array of `name`,
     `scored`, `failed`, `mean` (null when nothing counts) and `reasons` (code to count).
     """
-    parser = argparse.ArgumentParser(
+    parser = output.Parser(
         prog="milepost score",
         description="Score stored trajectories again. What is stored stays as it is; the result is a new folder.",
     )

@@ -49,7 +49,7 @@ def run(name: str, given: Mapping[str, Any], flags: Sequence[str], *, free: Path
 
 
 def _parser(name: str, own: Sequence[build_settings.Setting]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"milepost run {name}", argument_default=argparse.SUPPRESS)
+    parser = output.Parser(prog=f"milepost run {name}", argument_default=argparse.SUPPRESS)
     for one in own:
         listed = not isinstance(one.default, int | float | str | bool)
         kind = type(one.default) if not listed else str

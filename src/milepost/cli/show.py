@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     Of a step: `forest`, `row`, `path` and `siblings`: arrays of `row`, `parent`, `origin`, `end`, `text`, `call`,
     `result`, `rewards` (name to `value` and `reason`), `advantage`, `value`, `tokens`, `cost`.
     """
-    parser = argparse.ArgumentParser(
+    parser = output.Parser(
         prog="milepost show", description="Show a run, a stored forest, or one of its steps with path and siblings."
     )
     parser.add_argument(
@@ -45,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(argv)
     where = terminal.address(options.target)
-    folder = where.folder
+    folder = output.existing(where.folder, "show")
     if where.row is not None:
         return _step(_forest_of(folder), where.row, as_json=options.json)
     if (folder / repeats.NAME).is_file() or repeats.is_run(folder):

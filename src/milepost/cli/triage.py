@@ -51,7 +51,7 @@ def _done(options: argparse.Namespace, out: Path, settings: Triage) -> Done:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = output.Parser(
         prog="milepost triage",
         description="Find the stored conversations that are worth reading. The traces are only read; the result is a "
         "folder with traces.parquet (one row each: signals, severities, score, keep, inclusion, duplicate_of), "

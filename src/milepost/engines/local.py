@@ -360,9 +360,8 @@ class _Loop:
         if self.skipped:
             self._tell("warning", {}, f"{self.skipped} of {self.step} steps made no update")
             if self.skipped == self.step:
-                raise MilepostError(
-                    f"No step of {self.folder} made an update: the policy is what it was. See `milepost report`."
-                )
+                last = storage.read(folder.forest(self.folder, self.step))
+                raise MilepostError(measure.unchanged(last, self.folder, self.step))
         for message in self.journal.broken:
             self._tell("warning", {}, f"a tracker stopped: {message}")
         outcome = Outcome(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -119,6 +121,27 @@ def cost(forest: Forest) -> dict[str, float]:
         if name in forest:
             found[unit] = float(forest[name].where(forest.valid(name), 0).sum())
     return found
+
+
+def unchanged(forest: Forest, folder: Path, steps: int) -> str:
+    """Why a run changed nothing, in words.
+
+    Args:
+        forest: the last scored batch.
+        folder: the run's folder.
+        steps: how many steps there were.
+
+    Returns:
+        That no step made an update; where rewards failed, how many and why.
+    """
+    told = f"None of the {steps} steps of {folder} made an update: the policy is what it was."
+    leaves = finished(forest)
+    failed = 1 - float(forest["ok.total"][leaves].double().mean()) if len(leaves) else 0.0
+    reasons = [text for text in forest.text("reason.total") if text]
+    if not failed or not reasons:
+        return f"{told} No task had answers with different rewards. See `milepost report {folder}`."
+    most = max(set(reasons), key=reasons.count)
+    return f"{told} {failed:.0%} of the rewards failed in the last, most with: {most!r}. Mend the reward."
 
 
 def failures(forest: Forest, steps: int) -> str:

@@ -170,14 +170,30 @@ def resume(out: Path, *, on_event: OnEvent, accept_change: bool = False, track: 
         The finished run.
 
     Raises:
-        ResumeError: something changed and `accept_change` is false.
+        ResumeError: something changed and `accept_change` is false; of a finished run, its settings.
         FormatError: not a run.
     """
     from milepost.engines import local
 
-    if not standing(out).finished:
+    found = standing(out)
+    if found.finished and not accept_change and (changed := _changed(found)):
+        raise ResumeError(
+            f"{out} is finished, and its run.toml was changed afterwards ({', '.join(changed)}): there is nothing to "
+            f"continue. Start a run of its own with `milepost run @ {out}/run.toml`, or put the file back."
+        )
+    if not found.finished:
         local.resume(out, on_event=on_event, accept_change=accept_change, track=track)
     return standing(out)
+
+
+def _changed(found: Standing) -> list[str]:
+    """Settings in which run.toml differs from what the run was started with; those of `keep` change no number."""
+    try:
+        began: Any = json.loads((found.folder / "manifest.json").read_text(encoding="utf-8")).get("settings", {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise FormatError(f"{found.folder}/manifest.json cannot be read: {error}.") from error
+    now = json.loads(json.dumps(asdict(found.settings)))
+    return sorted(name for name in now if name in began and name != "keep" and now[name] != began[name])
 
 
 def see_through(

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from milepost.environments.control.by_name import control, is_control
 from milepost.environments.denoising import Denoising
-from milepost.environments.reasoning import ReasoningGym
+from milepost.environments.reasoning import ReasoningGym, generators
 from milepost.environments.sandbox.environment import Desk
 from milepost.environments.sandbox.tau2 import DOMAINS, Tau2
 from milepost.environments.sandbox.users import Asked, Scripted, User
@@ -79,6 +79,7 @@ def environment(
         return control(names[0], options.get(names[0], {}), train_size=train_size, held_out_size=held_out_size)
     searching = [name for name in names if name in SEARCH]
     if not searching:
+        _check_generators(names)
         return ReasoningGym(names=tuple(names), options=options, train_size=train_size, held_out_size=held_out_size)
     return _search(searching, options, train_size, held_out_size)
 
@@ -96,6 +97,14 @@ def _check_one_kind(names: Sequence[str]) -> None:
             f"tasks.names mixes {first!r} ({kinds[first]}) with {other!r} ({kinds[other]}): a run has one environment. "
             "Name tasks of one kind."
         )
+
+
+def _check_generators(names: Sequence[str]) -> None:
+    """Refuse a name that means no task at all, with all that exist."""
+    known = generators()
+    for name in names:
+        if name not in known:
+            raise unknown_name("task", name, (*known, *SEARCH, TEXTWORLD, DIGITS, *DESKS))
 
 
 def _check_known(name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:

@@ -71,6 +71,19 @@ def _own_random_state(seed: int) -> Generator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
+def generators() -> tuple[str, ...]:
+    """Names of all generators, those that are refused included.
+
+    Returns:
+        The names, in order.
+
+    Raises:
+        MissingExtra: reasoning-gym is not installed.
+    """
+    known = optional.load("reasoning_gym.factory", extra="lm", purpose=_PURPOSE).DATASETS
+    return tuple(sorted(cast("Mapping[str, Any]", known)))
+
+
 @lru_cache(maxsize=64)
 def _dataset(generator: str, options: str, first_seed: int) -> Any:
     """Open a generator; a data set of one seed and one size is the same in every process."""

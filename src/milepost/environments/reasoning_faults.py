@@ -31,5 +31,6 @@ REFUSED: Mapping[str, str] = {
 EXPLOITABLE: Mapping[str, str] = {
     "coin_flip": 'the answer "0" has full marks on every question',
     "game_of_life_halting": "any text has full marks on almost every question",
+    "puzzle24": "any four numbers from 1 to 10 that make 24 have full marks on every question",
 }
 """Generators that pay for wrong answers: a ready demonstration of reward hacking, and nothing else."""

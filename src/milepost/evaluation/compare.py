@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import torch
@@ -23,6 +23,8 @@ CHANCE = 0.05
 """Chance of a wrong verdict that is accepted where there is no difference."""
 SUCCESS = "success"
 """The metric that the verdict is about."""
+SHARES = ("success", "distinct", "pass@")
+"""How the names of metrics begin that lie in [0, 1], so that no difference leaves [-1, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class Difference:
     """Mean of the first method."""
     second: float
     difference: Interval
-    """First less second: Student's t over pairs, or Welch's over unpaired runs."""
+    """First less second: Student's t over pairs, or Welch's over unpaired runs; of shares, cut to [-1, 1]."""
     sign: float
     """Exact two-sided sign test over the pairs; NaN where runs are not paired."""
     pairs: tuple[float, ...]
@@ -244,11 +246,14 @@ def _worst_gap(runs: tuple[Sequence[Result], Sequence[Result]], unit: str, *, pa
 def _difference(name: str, first: Sequence[Result], second: Sequence[Result], *, paired: bool) -> Difference:
     ours, theirs = [one.metrics[name] for one in first], [one.metrics[name] for one in second]
     gains = [a - b for a, b in zip(ours, theirs, strict=True)] if paired else []
+    found = mean_interval(gains) if paired else welch_interval(ours, theirs)
+    if name.startswith(SHARES):
+        found = replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))  # NaN stays: it comes first
     return Difference(
         metric=name,
         first=math.fsum(ours) / len(ours),
         second=math.fsum(theirs) / len(theirs),
-        difference=mean_interval(gains) if paired else welch_interval(ours, theirs),
+        difference=found,
         sign=sign_test(gains) if paired else math.nan,
         pairs=tuple(gains),
     )

@@ -50,7 +50,9 @@ CARD = Card(
         "Immediate rewards are myopic: where they do not add up to success use TreeValues on a tree.",
         "A model as judge is asked twice for each of kT steps: keep its `replies`. Let turns be the budget.",
     ),
-    bibtex="@misc{slate2026, title={SLATE}, author={algoprog}, year={2026}, howpublished={github.com/algoprog/SLATE}}",
+    bibtex="@misc{slate2026, title={SLATE: Step-Level Advantage estimation for Truncated Exploration. Truncated step-level "
+    "sampling with judged process rewards for search-augmented reasoning}, author={{The authors of algoprog/SLATE}}, "
+    "year={2026}, howpublished={https://github.com/algoprog/SLATE}}",
 )
 
 

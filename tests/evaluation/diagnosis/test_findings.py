@@ -30,17 +30,28 @@ def test_a_sound_reward_has_no_problem():
     assert problems(lambda question: 5 * sound(question) - 2) == []
 
 
+NOTHING_IS_WORTH_MORE = [
+    "accepts references",
+    "nonsense is not paid",
+    "wrong answers are not paid",
+    "no constant pays",
+    "not tied",
+]
+"""What is found of a reward that is the same for everything: a right answer earns no more than nonsense."""
+
+
 @pytest.mark.parametrize(
     ("rule", "found"),
     [
-        (lambda q: 1.0, ["nonsense is not paid", "wrong answers are not paid", "no constant pays", "not tied"]),
+        (lambda q: 1.0, NOTHING_IS_WORTH_MORE),
         (lambda q: float(q.text != ""), ["nonsense is not paid", "wrong answers are not paid", "no constant pays"]),
         (lambda q: sound(q) * (q.case % 3 > 0), ["accepts references", "not tied"]),
         (lambda q: float(q.kind in ("reference", "changed", "cut")), ["wrong answers are not paid"]),
         (lambda q: float(q.kind == "reference" or q.text == "0"), ["no constant pays"]),
         (lambda q: sound(q) + 0.001 * q.words * (q.kind == "length"), ["length does not pay"]),
         (lambda q: None if q.kind == "empty" else sound(q), ["never fails"]),
-        (lambda q: 0.0, ["nonsense is not paid", "wrong answers are not paid", "no constant pays", "not tied"]),
+        (lambda q: 0.0, NOTHING_IS_WORTH_MORE),
+        (lambda q: -1.0, NOTHING_IS_WORTH_MORE),
         (lambda q: None, ["never fails", "accepts references"]),
     ],
 )

@@ -130,6 +130,10 @@ def _example(questions: Sequence[Question], replies: Sequence[Reply], places: Se
 
 def _references(questions: Sequence[Question], replies: Sequence[Reply], full: float, limits: Thresholds) -> Finding:
     own = [place for place, question in enumerate(questions) if question.kind == "reference"]
+    least = min((reply.value for reply in replies if reply.value is not None), default=math.nan)
+    if full - least <= TOLERANCE:  # whatever is said earns the same: a right answer is worth nothing
+        words = f"references refused: no answer earns less than they do ({full:g})"
+        return _share("accepts references", len(own), len(own), limits.references_refused, words)
     fine = set(_paid(questions, replies, ("reference",), full))
     refused = [place for place in own if place not in fine]
     example = _example(questions, replies, refused)
