@@ -15,8 +15,9 @@ from milepost.objectives.kl import KLPenalty
 from milepost.recipes import a_grae, grpo, r3l, vas
 from milepost.sampling.mixture import Mixture
 
-RUNS = ("a-grae", "bleuberi", "grpo", "vas")
-REFUSED = ("oprl", "r3l", "rex-rag", "slate")
+RUNS = ("a-grae", "bleuberi", "grpo", "oprl", "vas")
+REFUSED = ("r3l", "rex-rag", "slate")
+IN_AN_ENVIRONMENT = ("slate", "subsearch", "mini-o3")
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -34,6 +35,24 @@ def test_recipes_that_run(name):
 def test_recipes_that_do_not(name):
     with pytest.raises(SettingError, match="no place for"):
         parts_of(recipe.builder(name)(), width=4)
+
+
+@pytest.mark.parametrize("name", ["subsearch", "mini-o3"])
+def test_recipes_that_read_what_only_an_environment_writes(name):
+    with pytest.raises(SettingError, match=r"which TRL does not write: pass environment"):
+        parts_of(recipe.builder(name)(width=4), width=4)
+
+
+@pytest.mark.parametrize("name", IN_AN_ENVIRONMENT)
+def test_recipes_that_run_in_an_environment(name):
+    job = recipe.builder(name)(width=4)
+    assert parts_of(job, width=4, environment=True).credit == job.credit
+
+
+@pytest.mark.parametrize("name", ["flow-grpo", "densegrpo"])
+def test_flow_models_are_refused(name):
+    with pytest.raises(SettingError, match="trains language models"):
+        parts_of(recipe.builder(name)(), width=24)
 
 
 def test_what_does_not_train():

@@ -12,7 +12,7 @@ from milepost.objectives.clipped import Clipped
 from milepost.objectives.kl import KLPenalty
 from milepost.objectives.normalise import TokenMean
 from milepost.part import Credit, Reward, TaskChoice
-from milepost.recipe import Job, Train
+from milepost.recipe import Job, LearnedReward, Remembers, Train
 from milepost.sampling.choice import Uniform
 from milepost.sampling.independent import Independent
 
@@ -27,26 +27,38 @@ class Parts:
     """Which tasks come next; None: TRL's own shuffled pass."""
     step_rewards: Sequence[Reward] = ()
     """Rewards that the credit rule reads beside TRL's reward functions; they are not part of the total."""
+    learned: LearnedReward | None = None
+    """A reward of steps that is trained beside the policy."""
 
 
-def parts_of(job: Job, *, width: int) -> Parts:
+_ANSWERED = ("call", "result", "extra_text.documents", "latent", "action", "observation", "end")
+"""Columns that only an environment of milepost's, or a model of images, writes."""
+
+
+def parts_of(job: Job, *, width: int, environment: bool = False) -> Parts:
     """The parts of a recipe that run inside TRL.
 
     Args:
         job: what a recipe builds.
         width: completions per prompt in TRL (`num_generations`).
+        environment: whether rollouts are made by the recipe's sampler in an environment of milepost's.
 
     Returns:
         Its credit rule, its task choice (a plain shuffled pass is left to TRL), and its rewards of steps.
 
     Raises:
-        SettingError: the recipe samples, learns or trains in a way that TRL's trainer has no place for.
+        SettingError: the recipe samples, scores or trains in a way that TRL's trainer has no place for.
     """
     if not isinstance(job, Train):
         raise SettingError(f"TRL trains, and the recipe built a {type(job).__name__}: run it with `milepost run`.")
+    if job.process is not None:
+        raise SettingError(
+            "TRL's GRPOTrainer trains language models, and the recipe denoises: run it with `milepost run`."
+        )
+    branches = not isinstance(job.sampler, Independent) and not environment
     lacking = {
-        f"its sampler {type(job.sampler).__name__}, which branches": not isinstance(job.sampler, Independent),
-        "a reward that is trained beside the policy": job.learned is not None,
+        f"its sampler {type(job.sampler).__name__}, which branches, without environment=...": branches,
+        "a reward that remembers what was seen": isinstance(job.learned, Remembers),
         "a view of what is trained": job.view is not None,
         "dynamic sampling (resample_rounds)": job.resample_rounds > 0,
     }
@@ -55,6 +67,14 @@ def parts_of(job: Job, *, width: int) -> Parts:
         raise SettingError(
             f"TRL's trainer has no place for {' and '.join(found)}: run the recipe with `milepost run`, or pass "
             "parts=Parts(credit=...) with its credit rule alone."
+        )
+    parts = (*job.rewards, job.credit)
+    read = [(part, name) for part in parts for name in getattr(part, "reads", ()) if name in _ANSWERED]
+    if read and not environment:
+        part, name = read[0]
+        raise SettingError(
+            f"{type(part).__name__} reads {name!r}, which TRL does not write: pass environment=... so that "
+            "rollouts are made in an environment of milepost's, or run the recipe with `milepost run`."
         )
     if isinstance(job.sampler, Independent) and job.sampler.width != width:
         raise SettingError(
@@ -65,6 +85,7 @@ def parts_of(job: Job, *, width: int) -> Parts:
         credit=job.credit,
         choice=None if isinstance(job.choice, Uniform) else job.choice,
         step_rewards=tuple(reward for reward in job.rewards if reward.when == "step"),
+        learned=None if isinstance(job.learned, Remembers) else job.learned,
     )
 
 
@@ -103,6 +124,7 @@ def check_reads(parts: Parts, functions: Sequence[str]) -> None:
         SettingError: a reward of that name is missing, two have the same, or the rule reads features of the policy.
     """
     names = [*functions, *(reward.name for reward in parts.step_rewards)]
+    names += [] if parts.learned is None else [parts.learned.name]
     if len(set(names)) < len(names) or "total" in names:
         raise SettingError(f"The rewards are named {names}: names must differ, and 'total' is the name of their sum.")
     known = {f"{column}.{name}" for column in ("reward", "ok", "reason") for name in (*names, "total")}

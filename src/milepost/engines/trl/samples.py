@@ -18,6 +18,8 @@ from milepost.ragged import Ragged
 from milepost.rewards import combine
 
 _KEPT_BY_TRL = ("prompt", "completion", "completion_ids")
+TASK = "milepost_task"
+"""Column of a data set that holds a whole task of an environment as JSON; Arrow would mix the fields of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,8 @@ def record_of(row: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The record.
     """
+    if TASK in row:
+        return dict(json.loads(row[TASK])["record"])
     found = {name: value for name, value in row.items() if name not in _KEPT_BY_TRL and _is_json(value)}
     return {**found, "prompt": text_of(row.get("prompt", ""))}
 
@@ -98,6 +102,8 @@ def pool_of(rows: Sequence[Mapping[str, Any]]) -> list[Task]:
     Returns:
         One task per row; its id is the row's "id" where there is one and no other row has it, else its number.
     """
+    if len(rows) and TASK in rows[0]:
+        return [task_of(row) for row in rows]
     records = [record_of(row) for row in rows]
     named = [str(record["id"]) if "id" in record else f"row:{place:08d}" for place, record in enumerate(records)]
     if len(set(named)) < len(named):
@@ -106,6 +112,21 @@ def pool_of(rows: Sequence[Mapping[str, Any]]) -> list[Task]:
         Task(id=name, record=record, family=str(record.get("family", "")))
         for name, record in zip(named, records, strict=True)
     ]
+
+
+def task_of(row: Mapping[str, Any]) -> Task:
+    """The task of one row.
+
+    Args:
+        row: of a data set; with `milepost_task` it is that one.
+
+    Returns:
+        The task; without an "id" the prompt is its id.
+    """
+    if TASK in row:
+        return Task(**json.loads(row[TASK]))
+    record = record_of(row)
+    return Task(id=str(record.get("id", record["prompt"])), record=record, family=str(record.get("family", "")))
 
 
 def forest_of(groups: Sequence[Group], *, version: int = 0) -> Forest:

@@ -7,28 +7,33 @@ written down in tests/engines/trl/test_trainer_seam.py.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from milepost import optional, state
+from milepost import keys, optional, state
 from milepost.credit.tokens import assemble
 from milepost.engines import checkpoint
+from milepost.engines.beside.learned import Beside
 from milepost.engines.trl.choice import ChosenTasks
 from milepost.engines.trl.recipes import Parts, check_reads, leaf_weights, parts_of, reward_functions
 from milepost.engines.trl.rewards import RewardFunction, answer_of
+from milepost.engines.trl.rollouts import Progress, Rollouts, learner_of, lines_of, milepost, once, with_log_prob
 from milepost.engines.trl.samples import Group, Sample, forest_of, pool_of, record_of, scored, text_of
 from milepost.errors import MilepostError, ResumeError, SettingError
 from milepost.forest import Forest
-from milepost.part import StatefulCredit, Task
+from milepost.part import Environment, StatefulCredit, Task
 from milepost.ragged import Ragged, offsets_of
 from milepost.recipe import Train
 from milepost.rewards import guard
+from milepost.rewards.combine import Scored
 
+T = TypeVar("T")
 OnForest = Callable[[Forest], None]
 
 
@@ -51,6 +56,12 @@ class Held:
     sampler: ChosenTasks | None = None
     credit_state: Any = None
     seen: Seen | None = None
+    rollouts: Rollouts | None = None
+    """Who makes the completions, where not TRL."""
+    beside: Beside | None = None
+    """What learns a reward, from the first generation on."""
+    kept: checkpoint.Checkpoint | None = None
+    """Checkpoint from which `beside` is restored when it is made."""
     resumed: str | None = None
     """Checkpoint whose random state is put back before the next generation."""
     draws: dict[str, int] = field(default_factory=dict[str, int])
@@ -61,6 +72,8 @@ class Credited:
 
     recipe: what a recipe's `build` returns; without `reward_funcs` its rewards are used, with their weights.
     parts: in place of a recipe, see `recipes.Parts`.
+    environment: of milepost's; the recipe's sampler then grows trees in it, in place of TRL's generation, and the
+        recipe's rewards score them. The rows of the data set are those of `rollouts.rows_for(environment)`.
     on_forest: told of every generation, scored and credited, in the process that is first.
 
     The objective stays TRL's: see `recipes.loss_settings`.
@@ -73,21 +86,30 @@ class Credited:
         *given: Any,
         recipe: Train | None = None,
         parts: Parts | None = None,
+        environment: Environment | None = None,
         on_forest: OnForest | None = None,
         **named: Any,
     ) -> None:
         if (recipe is None) == (parts is None):
             raise SettingError("milepost's GRPOTrainer takes either recipe=... or parts=..., received both or neither.")
         brings_rewards = recipe is not None and len(given) < 2 and named.get("reward_funcs") is None
-        if recipe is not None and brings_rewards:
+        rollouts = None
+        if environment is not None:
+            rollouts = _rollouts(recipe, environment, brings_rewards=brings_rewards)
+            named |= {"rollout_func": rollouts, "reward_funcs": milepost}
+        elif recipe is not None and brings_rewards:
             named["reward_funcs"] = reward_functions(recipe)
-        cast("Any", super()).__init__(*given, **named)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You are using 'rollout_func'")  # its seam is tested, its version checked
+            cast("Any", super()).__init__(*given, **named)
         own = cast("Any", self)
-        if recipe is not None and brings_rewards and own.args.reward_weights is None:
+        if recipe is not None and brings_rewards and rollouts is None and own.args.reward_weights is None:
             own.reward_weights = torch.tensor(leaf_weights(recipe), dtype=torch.float32)
-        chosen = parts if recipe is None else parts_of(recipe, width=own.num_generations)
-        self.milepost = Held(parts=cast("Parts", chosen), on_forest=on_forest)
-        check_reads(self.milepost.parts, own.reward_func_names)
+        width, inside = own.num_generations, environment is not None
+        chosen = parts if recipe is None else parts_of(recipe, width=width, environment=inside)
+        self.milepost = Held(parts=cast("Parts", chosen), on_forest=on_forest, rollouts=rollouts)
+        if rollouts is None:
+            check_reads(self.milepost.parts, own.reward_func_names)
         if isinstance(self.milepost.parts.credit, StatefulCredit):
             self.milepost.credit_state = self.milepost.parts.credit.init()
         if self.milepost.parts.choice is not None:
@@ -125,21 +147,48 @@ class Credited:
         if held.resumed is not None:
             own._load_rng_state(held.resumed)
             held.resumed = None
+        if held.rollouts is not None:
+            held.rollouts.asked = inputs
+        if held.beside is None and held.parts.learned is not None:
+            held.beside = _restored(learner_of(held.parts.learned, own), held.kept)
         output = cast("Any", super())._generate_and_score_completions(inputs)
         if own.model.training:
-            samples = self._gathered(self._local(inputs, output))
-            forest = self._credited(self._grouped(samples))
+            forest, lines = self._flat(inputs, output) if held.rollouts is None else self._grown()
+            forest = self._credited(forest)
             if held.sampler is not None:
                 held.sampler.learn(forest)
-            self._write(output, forest)
+            self._write(output, forest, lines)
             if held.on_forest is not None and own.accelerator.is_main_process:
                 held.on_forest(forest)
         return output
 
-    def _gathered(self, samples: list[Sample]) -> list[Sample]:
-        """Samples of all processes: a group may lie on two of them."""
+    def _flat(self, inputs: Sequence[Mapping[str, Any]], output: Mapping[str, Any]) -> tuple[Forest, Ragged]:
+        """The scored forest of TRL's own completions, and the rows of each."""
+        own, held = cast("Any", self), self.milepost
+        groups = self._grouped(self._gathered(self._local(inputs, output)))
+        columns = cast("Seen", held.seen).rewards.double().T.tolist()
+        values = {
+            name: [None if value != value else value for value in column]
+            for name, column in zip(own.reward_func_names, columns, strict=True)
+        }
+        bare = forest_of(groups, version=own.state.global_step)
+        forest = scored(bare, groups, values, own.reward_weights.double().tolist())
+        for reward in held.parts.step_rewards:
+            forest = guard.score(reward, forest)
+        return forest, below_roots(forest)
+
+    def _grown(self) -> tuple[Forest, Ragged]:
+        """The scored trees of all processes, and the rows of each completion."""
+        held = self.milepost
+        forest = Forest.concatenate(self._gathered([cast("Forest", cast("Rollouts", held.rollouts).grown)]))
+        if held.sampler is not None:
+            held.sampler.answered()
+        return forest, lines_of(forest, cast("Any", self).num_generations)
+
+    def _gathered(self, found: list[T]) -> list[T]:
+        """What all processes found: a group may lie on two of them."""
         gather = optional.load("accelerate.utils", extra="trl", purpose="milepost in TRL").gather_object
-        return gather(samples)
+        return gather(found)
 
     def _local(self, inputs: Sequence[Mapping[str, Any]], output: Mapping[str, Any]) -> list[Sample]:
         own, seen = cast("Any", self), cast("Seen", self.milepost.seen)
@@ -195,37 +244,31 @@ class Credited:
             held.draws.update({task.id: before + 1 for task, before in named})
         return [Group(task=t.id, draw=n, samples=group) for (t, n), group in zip(named, cut, strict=True)]
 
-    def _credited(self, groups: Sequence[Group]) -> Forest:
+    def _credited(self, forest: Forest) -> Forest:
         own, held = cast("Any", self), self.milepost
-        rewards = cast("Seen", held.seen).rewards
-        columns = rewards.double().T.tolist()
-        values = {
-            name: [None if value != value else value for value in column]
-            for name, column in zip(own.reward_func_names, columns, strict=True)
-        }
-        forest = scored(
-            forest_of(groups, version=own.state.global_step), groups, values, own.reward_weights.double().tolist()
-        )
-        for reward in held.parts.step_rewards:
-            forest = guard.score(reward, forest)
+        if held.beside is not None:
+            key = keys.fold(keys.root(own.args.seed), "trl", "learned", own.state.global_step)
+            with torch.enable_grad():
+                forest = held.beside(with_log_prob(forest, own), key).forest
         credit = held.parts.credit
         if isinstance(credit, StatefulCredit):
             forest, held.credit_state = credit.apply(forest, held.credit_state)
             return forest
         return credit(forest)
 
-    def _write(self, output: dict[str, Any], forest: Forest) -> None:
+    def _write(self, output: dict[str, Any], forest: Forest, lines: Ragged) -> None:
         """Put credit in place of the advantages, and take completions without credit out of the loss."""
         own = cast("Any", self)
         mask = output["completion_mask"]
         rows, width = mask.shape
-        batch = assemble(forest, below_roots(forest))
+        batch = assemble(forest, lines)
+        own_token = once(batch.source)
         local = slice(own.accelerator.process_index * rows, (own.accelerator.process_index + 1) * rows)
         credit = torch.zeros(rows, width, dtype=torch.float32)
         train = torch.zeros(rows, width, dtype=torch.bool)
         size = min(width, batch.id.shape[1])
-        credit[:, :size] = batch.advantage[local, :size].float()
-        train[:, :size] = batch.train[local, :size]
+        credit[:, :size] = (batch.advantage * own_token)[local, :size].float()
+        train[:, :size] = (batch.train & own_token)[local, :size]
         output["advantages"] = credit.to(mask.device)
         before = mask if "tool_mask" not in output else mask * output["tool_mask"]
         after = before * train.to(mask.device)
@@ -244,6 +287,11 @@ class Credited:
         credit = state.dump(held.credit_state)
         tensors = {f"credit/{name}": value for name, value in credit.tensors.items()}
         record: dict[str, Any] = {"credit": credit.record, "draws": held.draws}
+        if held.rollouts is not None:
+            record |= {"rollouts": asdict(held.rollouts.progress)}
+        if held.beside is not None:
+            tensors |= {f"learned/{name}": value.detach() for name, value in held.beside.tensors().items()}
+            record |= {"learned_version": held.beside.updater.policy.version}
         if held.sampler is not None:
             chosen = state.dump(held.sampler.state)
             tensors |= {f"choice/{name}": value for name, value in chosen.tensors.items()}
@@ -256,7 +304,9 @@ class Credited:
             return
         held, found = self.milepost, checkpoint.read(Path(checkpoint_folder))
         held.credit_state = _loaded(held.credit_state, found, "credit")
-        held.draws = dict(found.record["draws"])
+        held.draws, held.kept = dict(found.record["draws"]), found
+        if held.rollouts is not None:
+            held.rollouts.progress = Progress(**found.record["rollouts"])
         if (held.sampler is not None) != ("choice" in found.record):
             raise ResumeError(
                 f"{checkpoint_folder} was written with another choice of tasks: build the trainer as it was."
@@ -267,6 +317,23 @@ class Credited:
             held.sampler.waiting = [list(one) for one in found.record["waiting"]]
             held.sampler.again = len(held.sampler.waiting)
             held.sampler.drawn = dict(found.record["drawn"])
+
+
+def _rollouts(recipe: Train | None, environment: Environment, *, brings_rewards: bool) -> Rollouts:
+    if recipe is None or not brings_rewards:
+        raise SettingError(
+            "environment=... goes with recipe=... and without reward_funcs: the recipe's sampler grows the trees, and "
+            "its rewards score them."
+        )
+    scorer = Scored(rewards=recipe.rewards, weights=recipe.weights)
+    return Rollouts(sampler=recipe.sampler, environment=environment, scorer=scorer)
+
+
+def _restored(beside: Beside, found: checkpoint.Checkpoint | None) -> Beside:
+    if found is not None and "learned_version" in found.record:
+        tensors = {n.removeprefix("learned/"): t for n, t in found.tensors.items() if n.startswith("learned/")}
+        beside.restore(tensors, int(found.record["learned_version"]))
+    return beside
 
 
 def _loaded(pattern: Any, found: checkpoint.Checkpoint, part: str) -> Any:

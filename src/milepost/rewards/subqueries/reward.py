@@ -96,6 +96,10 @@ def decomposition_of(one: Searched, embed: Callable[[str], Tensor]) -> float:
     return sum(found) / len(found) if found else 0.0
 
 
+_READS = ("call", "extra_text.documents")
+"""Columns that the environment of searches writes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answerability:
     """Whether what was found is about what was asked. Implements `part.Reward`; it knows no reference answer."""
@@ -104,6 +108,7 @@ class Answerability:
     name: str = "answerability"
     when: ClassVar[When] = "leaf"
     side: ClassVar[Side] = "after"
+    reads = _READS
     range = (0.0, 1.0)
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
@@ -119,6 +124,7 @@ class Decomposition:
     name: str = "decomposition"
     when: ClassVar[When] = "leaf"
     side: ClassVar[Side] = "after"
+    reads = _READS
     range = (0.0, 1.0)
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
@@ -141,6 +147,7 @@ class Intermediate:
     name: str = "intermediate"
     when: ClassVar[When] = "leaf"
     side: ClassVar[Side] = "after"
+    reads = _READS
     range = (0.0, 1.0)
 
     def __post_init__(self) -> None:
@@ -165,6 +172,7 @@ class WellFormed:
     name: str = "well_formed"
     when: ClassVar[When] = "leaf"
     side: ClassVar[Side] = "after"
+    reads = _READS
     range = (0.0, 1.0)
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
@@ -182,6 +190,7 @@ class Published:
     name: str = "published"
     when: ClassVar[When] = "leaf"
     side: ClassVar[Side] = "after"
+    reads = _READS
     range = (0.0, 1.0)
 
     def __post_init__(self) -> None:
