@@ -73,10 +73,12 @@ def test_unequal_cost_gets_no_verdict():
     assert "oar spent 3.60 times the tokens of sail" in sentence(found)
 
 
-def test_one_unequal_pair_is_enough():
+@pytest.mark.parametrize(("tokens", "verdict"), [(1140.0, "first"), (1200.0, "unequal cost")])
+def test_pairs_may_differ_by_a_step_where_the_means_agree(tokens, verdict):
     second = runs([0.1, 0.1, 0.1])
-    second[1] = Result(seed=1, metrics={"success": 0.1}, cost={"tokens": 900.0})
-    assert told(runs([0.9, 0.8, 0.85]), second).verdict == "unequal cost"
+    for place, spent in enumerate((tokens, 2000.0 - tokens)):
+        second[place] = Result(seed=place, metrics={"success": 0.1}, cost={"tokens": spent})
+    assert told(runs([0.9, 0.8, 0.85]), second).verdict == verdict
 
 
 def test_cost_within_the_tolerance_is_equal():

@@ -26,7 +26,7 @@ Which of two methods is better on held-out tasks, at equal cost, in one sentence
 
 <a> and <b> are recipes, or TOML files as `milepost run` reads them. Each pair of runs shares the derived seed, the task
 pool, the held-out tasks and the initial weights. The first sets the pace: it runs --steps steps, or until --cost is
-spent; the second then gets the budget that the first spent. Name the one whose cost comes in larger lumps first.
+spent; the second then gets the budget that the first spent. A run ends at the step nearest to its budget.
 All flags of milepost run are allowed; one that only one of the recipes has goes to that one.
 Two folders of finished runs or repeats are compared as they are: paired where the seeds are the same. --unit UNIT is
 the cost that must be equal (default tokens).
@@ -36,7 +36,7 @@ the cost that must be equal (default tokens).
                 folder that holds some of the runs already is continued. With two folders: only if given
   --json        JSON lines, the last with the comparison
 
-Exit code 1: the costs differ by more than 5 %, so there is no verdict.
+Exit code 1: the costs differ by more than 5 % in the mean or 15 % in a pair, so there is no verdict.
 """
 
 

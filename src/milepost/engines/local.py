@@ -379,7 +379,7 @@ class _Loop:
         return outcome
 
     def _spent(self) -> bool:
-        return any(self.cost.get(unit, 0.0) >= limit for unit, limit in self.settings.cost.items())
+        return self.settings.spent(self.cost, self.step)
 
     def _reward_names(self, *, total: bool = True) -> tuple[str, ...]:
         names = tuple(reward.name for reward in self.world.job.rewards)

@@ -46,7 +46,7 @@ def run(first: Side, second: Side, *, count: int, unit: str, out: Path, on_event
 
     Args:
         first: sets the pace: it runs its steps, or until its own budget is spent.
-        second: runs until it has spent as much.
+        second: runs to the step at which it has spent most nearly as much.
         count: pairs, at least 1.
         unit: unit of cost that is made equal.
         out: folder; runs go to <out>/<name>/repeat-0, ... Finished ones are kept, stopped ones continued.
@@ -78,7 +78,7 @@ def _through(side: Side, settings: RunSettings, number: int, out: Path, on_event
 
 
 def budgeted(settings: RunSettings, unit: str, limit: float) -> RunSettings:
-    """Settings of a run that ends when it has spent its budget, and not before.
+    """Settings of a run that ends when its budget is spent, and not before.
 
     Args:
         settings: of the run.

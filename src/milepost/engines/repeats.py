@@ -35,7 +35,7 @@ class Standing:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do: the last step is done or the budget spent, and the end is evaluated."""
-        spent = any(self.cost.get(unit, 0.0) >= limit for unit, limit in self.settings.cost.items())
+        spent = self.settings.spent(self.cost, self.step)
         evaluated = bool(self.evaluations) and self.evaluations[-1].step == self.step
         return evaluated and (spent or self.step >= self.settings.update.steps)
 

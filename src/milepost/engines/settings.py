@@ -143,7 +143,7 @@ class RunSettings:
     reward: tuple[str, ...] = ()
     """Reward functions of the user's own, as "file.py:function" or "module:function", in place of the recipe's."""
     cost: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Budget by unit, such as {"tokens": 200000}: training stops at the first step boundary at or above it."""
+    """Budget by unit, such as {"tokens": 200000}: training stops at the step nearest to it, see `spent`."""
 
     def __post_init__(self) -> None:
         """Check the budget's units."""
@@ -153,3 +153,19 @@ class RunSettings:
         for entry in self.reward:
             if ":" not in entry:
                 raise SettingError(f"reward={entry!r} is not allowed: expected file.py:function or module:function.")
+
+    def spent(self, cost: Mapping[str, float], steps: int) -> bool:
+        """Whether a budget is spent as nearly as whole steps allow.
+
+        A step costs about as much as the mean c / k of those before it. The run ends where c + c / (2 k) >= limit: one
+        more step would end further from the limit. So costs that are made equal differ by chance, not by one step each.
+
+        Args:
+            cost: spent so far, c, by unit.
+            steps: done so far, k.
+
+        Returns:
+            True where that holds for any unit of the budget.
+        """
+        share = 1 + 0.5 / max(steps, 1)
+        return any(cost.get(unit, 0.0) * share >= limit for unit, limit in self.cost.items())

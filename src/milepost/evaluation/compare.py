@@ -18,7 +18,9 @@ from milepost.evaluation.intervals import Interval, mean_interval, paired_bootst
 Verdict: TypeAlias = Literal["first", "second", "undecided", "unequal cost"]
 
 TOLERANCE = 0.05
-"""Largest relative difference of two costs that still counts as equal."""
+"""Largest relative difference of two mean costs that still counts as equal."""
+PAIR_TOLERANCE = 0.15
+"""The same for the two runs of one pair: they end at whole steps, and a step may be a tenth of a small budget."""
 CHANCE = 0.05
 """Chance of a wrong verdict that is accepted where there is no difference."""
 SUCCESS = "success"
@@ -187,7 +189,7 @@ def compare(
         first: runs of the first method, at least one.
         second: runs of the second method, at least one.
         names: what the two are called.
-        unit: unit in which the costs must be equal within `TOLERANCE`.
+        unit: unit in which the costs must be equal: the means within `TOLERANCE`, pairs within `PAIR_TOLERANCE`.
         key: decides the bootstrap over tasks, which is reported with one pair only.
 
     Returns:
@@ -215,7 +217,7 @@ def compare(
         differences=differences,
         costs=costs,
         unit=unit,
-        verdict=_verdict(differences[0], _worst_gap(ordered, unit, paired=paired)),
+        verdict=_verdict(differences[0], equal=_equal(ordered, unit, paired=paired)),
         over_tasks=over_tasks,
     )
 
@@ -232,15 +234,12 @@ def _mean_cost(runs: Sequence[Result], unit: str) -> float:
     return math.fsum(one.cost.get(unit, 0.0) for one in runs) / len(runs)
 
 
-def _worst_gap(runs: tuple[Sequence[Result], Sequence[Result]], unit: str, *, paired: bool) -> float:
-    """Largest relative difference of cost: of any pair, or of the means where runs are not paired."""
+def _equal(runs: tuple[Sequence[Result], Sequence[Result]], unit: str, *, paired: bool) -> bool:
+    """Whether the costs agree: in the mean, and where runs are paired also in every pair."""
     whole = Spent(unit=unit, first=_mean_cost(runs[0], unit), second=_mean_cost(runs[1], unit)).gap
-    if not paired:
-        return whole
-    pairs = zip(*runs, strict=True)
-    return max(
-        Spent(unit=unit, first=one.cost.get(unit, 0.0), second=two.cost.get(unit, 0.0)).gap for one, two in pairs
-    )
+    pairs = zip(*runs, strict=True) if paired else ()
+    apart = [Spent(unit=unit, first=a.cost.get(unit, 0.0), second=b.cost.get(unit, 0.0)).gap for a, b in pairs]
+    return whole <= TOLERANCE and max(apart, default=0.0) <= PAIR_TOLERANCE
 
 
 def _difference(name: str, first: Sequence[Result], second: Sequence[Result], *, paired: bool) -> Difference:
@@ -259,8 +258,8 @@ def _difference(name: str, first: Sequence[Result], second: Sequence[Result], *,
     )
 
 
-def _verdict(success: Difference, gap: float) -> Verdict:
-    if gap > TOLERANCE:
+def _verdict(success: Difference, *, equal: bool) -> Verdict:
+    if not equal:
         return "unequal cost"
     found = success.difference
     without_width = found.low == found.high
