@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from milepost.report import figures, markup, samples
-from milepost.report.drawing import curves, shades, shapes
+from milepost.report.drawing import curves, latents, shades, shapes
 from milepost.report.drawing.chart import Chart, draw
 from milepost.report.stored import groups, run, steps, tables
 from milepost.report.verdict import bounds, change, facts, verdict
@@ -264,7 +264,7 @@ def _cards(
     cards: list[tuple[str, Markup]] = []
     for kept, choice in sorted(chosen, key=lambda pair: -pair[0].step):  # the last step first: what the policy does now
         one = samples.sample(kept.steps, choice, step=kept.step, scale=scale, per_character=_per_character(found))
-        tree = shapes.tree(kept.steps, choice.root, scale)
+        tree = latents.tree(kept.steps, choice.root, scale) or shapes.tree(kept.steps, choice.root, scale)
         anchor = _anchor(kept, choice)
         cards.append((anchor, Markup(parts.sample({"sample": one, "anchor": anchor, "tree": tree}))))  # noqa: S704
     return cards

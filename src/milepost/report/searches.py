@@ -12,7 +12,7 @@ from markupsafe import Markup
 from milepost import storage
 from milepost.engines import searching
 from milepost.engines.searching import Outcome
-from milepost.report import markup
+from milepost.report import galleries, markup
 from milepost.report.drawing import maps
 from milepost.report.drawing.chart import Chart, Series
 from milepost.report.page import figures_of, save
@@ -91,6 +91,8 @@ def render(folder: Path) -> str:
     """
     environment = markup.environment()
     found = searching.read(folder)
+    if found and "drawn" in found[0].scene:
+        return galleries.render(folder, found)
     seekers = tuple(dict.fromkeys(one.seeker for one in found))
     content = {
         "style": markup.style(),

@@ -17,6 +17,9 @@ from milepost.columns import End, Origin, spec
 from milepost.errors import UnknownName
 from milepost.report.stored import arrays
 
+PICTURES = ("latent", "estimate", "completion")
+"""Dense arrays that a report shows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
@@ -157,13 +160,14 @@ def read(folder: Path) -> Steps:
         folder: as `storage.write` writes it.
 
     Returns:
-        Its columns; of dense arrays only `latent`, which can be shown.
+        Its columns; of dense arrays only those in `PICTURES`, which can be shown.
 
     Raises:
         FormatError: the folder holds no forest, or a damaged one.
     """
-    found, latent = of_table(storage.read_table(folder)), arrays.read(folder, "latent")
-    return found if latent is None else replace(found, numbers={**found.numbers, "latent": latent})
+    found = of_table(storage.read_table(folder))
+    dense = {name: values for name in PICTURES if (values := arrays.read(folder, name)) is not None}
+    return replace(found, numbers={**found.numbers, **dense}) if dense else found
 
 
 def of_table(table: pa.Table) -> Steps:
