@@ -47,12 +47,10 @@ CARD = Card(
         "without a usable verdict a candidate is left out (code: 0); all k are trained on (code: the winner alone)",
     ),
     advice=(
-        "Immediate rewards are myopic: where they do not add up to success use TreeValues on a tree.",
-        "A model as judge is asked twice for each of kT steps: keep its `replies`. Let turns be the budget.",
+        "Immediate rewards are myopic; TreeValues is not. A model judge is asked for 2 k T steps: keep its `replies`.",
     ),
-    bibtex="@misc{slate2026, title={SLATE: Step-Level Advantage estimation for Truncated Exploration. Truncated step-level "
-    "sampling with judged process rewards for search-augmented reasoning}, author={{The authors of algoprog/SLATE}}, "
-    "year={2026}, howpublished={https://github.com/algoprog/SLATE}}",
+    bibtex="@misc{slate2026, title={SLATE: Step-Level Advantage estimation for Truncated Exploration}, author={{The "
+    "authors of algoprog/SLATE}}, year={2026}, howpublished={github.com/algoprog/SLATE}}",
 )
 
 
@@ -60,7 +58,7 @@ def build(
     *,
     width: int = 5,  # candidates at every step
     eta: float = 0.7,  # temperature of the choice among them; 0 takes the best
-    budget: int = 4,  # steps allowed, for the early-stop bonus
+    budget: int = 4,  # steps allowed, for the early-stop bonus; let turns be as many
     early: float = 0.1,  # weight of the early-stop bonus
     judge: str = "rules",  # "rules", "http://host:port/v1#model", or a model here such as "smollm2"
     replies: str = "",  # file that keeps the judge's replies; "" keeps none
