@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from milepost import keys, recipe
 from milepost.credit.returns import Advantages, NStep
@@ -20,11 +20,12 @@ from milepost.policies.actor import loading as actors
 from milepost.policies.decoding import Decoding
 from milepost.policies.flow import digits
 from milepost.policies.flow.denoiser import Denoiser
+from milepost.policies.flow.guidance import Guide
 from milepost.policies.flow.process import Process
 from milepost.recipe import Remembers, Train
 from milepost.rewards.combine import Scored
-from milepost.rewards.function import Function
 from milepost.rewards.control.episodes import Reached
+from milepost.rewards.function import Function
 from milepost.rewards.images.reward import ImageScore
 from milepost.rewards.images.scorers import Recognised
 from milepost.rewards.outcome import Solved
@@ -81,7 +82,6 @@ def world(settings: RunSettings) -> World:
     )
 
 
-def job(settings: RunSettings) -> Train:
 def _is_copy(learned: object) -> bool:
     """Whether a reward beside the policy has weights that begin as the policy's."""
     return learned is not None and not isinstance(learned, Remembers)
@@ -93,6 +93,7 @@ def _verdict(environment: TaskEnvironment) -> Reward:
     return Solved() if surveyed(environment) is None else Reached()
 
 
+def job(settings: RunSettings) -> Train:
     """Build the recipe with its settings; reward functions of the user's own take the place of its rewards.
 
     Args:
@@ -164,14 +165,16 @@ def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) ->
         temperature=chosen.temperature, top_p=chosen.top_p, max_tokens=chosen.max_tokens, stop=environment.stop
     )
     model = environment.embedded if chosen.model == "embedded" else chosen.model
-    return loading.load(model, decoding=decoding, lora_rank=chosen.lora_rank, key=key)
+    memory = chosen.memory_bytes
+    return loading.load(model, decoding=decoding, lora_rank=chosen.lora_rank, key=key, memory_bytes=memory)
 
 
 def _denoiser(name: str, work: Train) -> Denoiser:
     process = Process() if work.process is None else work.process
     if not isinstance(process, Process):
         raise SettingError(f"The recipe's process is {type(process).__name__}, expected policies.flow.process.Process.")
-    return digits.load(name, process=process)
+    policy = digits.load(name, process=process)
+    return dataclasses.replace(policy, guide=cast("Guide | None", work.guide))
 
 
 def greedy(policy: Policy) -> Policy:
