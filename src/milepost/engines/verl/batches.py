@@ -70,7 +70,7 @@ def batch_of(forest: Forest) -> Batch:
     if "tokens.log_prob" in forest:
         tensors["rollout_log_probs"] = _taken(forest["tokens.log_prob"], answers)
     if "reward.total" in forest:
-        tensors["rm_scores"] = _taken(_on_last(forest), answers)
+        tensors["rm_scores"] = _taken(on_last(forest), answers)
     if "advantage" in forest:
         tensors["advantages"] = _taken(token_credit(forest).float(), answers)
     names = forest.text("task") if "task" in forest else [None] * len(forest)
@@ -94,8 +94,15 @@ def _trained(forest: Forest) -> Tensor:
     return forest["tokens.role"] == int(Role.POLICY)
 
 
-def _on_last(forest: Forest) -> Tensor:
-    """The reward of each step on the last token that is trained in it, or on its last; NaN where it failed."""
+def on_last(forest: Forest) -> Tensor:
+    """The reward of each step on the last token that is trained in it, or on its last; NaN where it failed.
+
+    Args:
+        forest: with tokens and the reward "total".
+
+    Returns:
+        One number per token.
+    """
     lengths = forest.ragged("tokens.id").lengths
     offsets = cast("Tensor", forest.token_offsets)
     place = torch.arange(int(offsets[-1]))

@@ -129,6 +129,30 @@ class Estimator:
         return found, found.clone()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """The numbers that an agent loop wrote for each token, as they are: it computes credit where the tree is known.
+
+    Example:
+        >>> Told()(torch.tensor([[0.5, 9.0]]), torch.tensor([[1, 0]]))[0].tolist()
+        [[0.5, 0.0]]
+    """
+
+    @torch.no_grad()
+    def __call__(self, token_level_rewards: Tensor, response_mask: Tensor, **_rest: Any) -> tuple[Tensor, Tensor]:
+        """Take over the rewards.
+
+        Args:
+            token_level_rewards: (rows, tokens).
+            response_mask: (rows, tokens).
+
+        Returns:
+            They, 0 where the mask is 0, twice.
+        """
+        found = torch.where(response_mask > 0, token_level_rewards, 0)
+        return found, found.clone()
+
+
 ESTIMATORS: Mapping[str, Credit] = MappingProxyType({
     "milepost_grpo": Normalised(ddof=1, eps=1e-6),
     "milepost_dr_grpo": Centred(),

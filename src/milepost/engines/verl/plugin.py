@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from milepost import optional
-from milepost.engines.verl.estimators import ESTIMATORS, Estimator
+from milepost.engines.verl.estimators import ESTIMATORS, Estimator, Told
 from milepost.engines.verl.losses import LOSSES
 from milepost.part import Credit
 
@@ -39,6 +39,7 @@ def register() -> None:
     for name, credit in ESTIMATORS.items():
         register_credit(name, credit)
     algorithms = optional.load("verl.trainer.ppo.core_algos", extra="verl", purpose=_PURPOSE)
+    algorithms.register_adv_est("milepost_given")(Told())
     for name, loss in LOSSES.items():
         algorithms.register_policy_loss(name)(loss)
 
