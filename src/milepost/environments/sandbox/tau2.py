@@ -77,6 +77,11 @@ def _desk(domain: str) -> _Desk:
     return _Desk(shared=shared, kit=kit, tables=tables, folder=path.parent)
 
 
+@lru_cache(maxsize=8)
+def _entries(domain: str, table: str) -> Mapping[str, Any]:
+    return {key: one.model_dump(mode="json") for key, one in getattr(_desk(domain).shared, table).items()}
+
+
 @lru_cache(maxsize=len(DOMAINS))
 def _tools(domain: str) -> tuple[Mapping[str, Any], ...]:
     desk = _desk(domain)
@@ -191,7 +196,7 @@ class Tau2:
 
     def entries(self, table: str) -> Mapping[str, Any]:
         """Entries of a table as they are shipped, as plain values; ids are sorted as shipped."""
-        return {key: one.model_dump(mode="json") for key, one in getattr(_desk(self.domain).shared, table).items()}
+        return _entries(self.domain, table)
 
     def _open(self, snapshot: str) -> Any:
         desk = _desk(self.domain)
