@@ -69,6 +69,19 @@ def test_a_run_whose_rewards_all_failed_says_so(tmp_path):
     assert not run.all_failed(tmp_path)
 
 
+def test_how_trees_were_trained_is_said(tmp_path):
+    rows = [
+        {"step": 1, "update/packed_trees": 8.0, "update/unique_tokens": 60.0, "update/repeated_tokens": 100.0},
+        {"step": 2, "update/depth_first_trees": 1.0, "update/unique_tokens": 30.0, "update/repeated_tokens": 100.0},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("manifest.json", "run.toml"):
+        (tmp_path / name).write_text("{}" if name.endswith("json") else "")
+    assert run.trees(tmp_path) == "8 trees packed, 1 tree depth first; 45% of the tokens of separate paths"
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
+    assert run.trees(tmp_path) == ""
+
+
 def test_json_lines(call, engine):
     found = lines(call("run", "barge", "--steps", "2", "--out", "r", "--json", "--no-report").out)
     assert [one["event"] for one in found] == ["start", "evaluate", "update", "update", "done", "outcome"]

@@ -95,3 +95,7 @@ def test_adapters_come_from_the_key_and_leave_the_generator_alone(folder):
 def test_a_server_is_not_loaded():
     with pytest.raises(SettingError, match="cannot be trained from here"):
         loading.load("http://127.0.0.1:8000/v1#model", decoding=Decoding())
+
+
+def test_the_memory_of_a_pass_is_the_policys():
+    assert loading.load("embedded", decoding=Decoding(), memory_bytes=1000).memory_bytes == 1000

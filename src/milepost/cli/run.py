@@ -175,7 +175,7 @@ def record(found: Standing) -> dict[str, Any]:
         `folder`, `recipe`, `seed`, `steps_done`, `stopped` ("finished" or "budget"), `first` and `last` (evaluations:
         `step`, `success`, `low`, `high`, `tasks`, `samples`, `by_family`, `rewards`, `measures`), `gain`, `gain_low`,
         `gain_high` (success after less before, paired by task), `cost` by unit, `failed`, see `failures`, and
-        `all_failed`.
+        `all_failed`, and `trees` (in words, how the trees were trained).
     """
     from milepost.engines import evaluate
 
@@ -195,7 +195,21 @@ def record(found: Standing) -> dict[str, Any]:
         "cost": dict(found.cost),
         "failed": failures(found.folder),
         "all_failed": all_failed(found.folder),
+        "trees": trees(found.folder),
     }
+
+
+def trees(folder: Path) -> str:
+    """How the trees of all updates were trained, and what sharing saved; empty where the policy does not say."""
+    from milepost.engines import update
+    from milepost.report.stored import run
+
+    every: Counter[str] = Counter()
+    for one in run.read(folder).metrics:
+        every.update({name: float(value) for name, value in one.items() if name.startswith("update/")})
+    unique, repeated = every["update/unique_tokens"], every["update/repeated_tokens"]
+    ways = update.ways(every)
+    return f"{ways}; {unique / repeated:.0%} of the tokens of separate paths" if ways and repeated else ways
 
 
 def all_failed(folder: Path) -> bool:
@@ -245,6 +259,7 @@ def _text(found: Mapping[str, Any]) -> str:
         ("difference", gain),
         *(_measured(name, found) for name in found["last"]["measures"]),
         *([("spent", spent)] if spent else []),
+        *([("trees trained", found["trees"])] if found["trees"] else []),
         *([("nothing learnt", NOTHING)] if found["all_failed"] else []),
         *(("failed rewards", _failed(row)) for row in found["failed"][:5]),
         ("stopped", f"{found['stopped']} after {found['steps_done']} steps"),

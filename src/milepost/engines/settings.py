@@ -67,10 +67,13 @@ class PolicySettings:
     """Tokens of one step at most: an answer, or one action of several."""
     lora_rank: int = 0
     """Rank of LoRA adapters; 0 trains all weights."""
+    memory_bytes: int = 4 * 2**30
+    """Memory that the graph of a training pass may take: a tree that does not fit is trained depth first."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         checks.positive("policy.temperature", self.temperature)
+        checks.at_least("policy.memory_bytes", self.memory_bytes, 1)
         checks.within("policy.top_p", self.top_p, 1e-6, 1.0)
         checks.at_least("policy.max_tokens", self.max_tokens, 1)
         checks.at_least("policy.lora_rank", self.lora_rank, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ EMBEDDED_SEARCH = EMBEDDED.with_name("embedded_search")
 _SHIPPED = {"embedded": EMBEDDED, "embedded-search": EMBEDDED_SEARCH}
 
 
-def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> CausalLM:
+def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0, memory_bytes: int = 4 * 2**30) -> CausalLM:
     """Load a language model as a policy.
 
     Args:
@@ -34,6 +35,7 @@ def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> 
         decoding: how it samples.
         lora_rank: rank of LoRA adapters on all linear layers; 0 trains all weights.
         key: where the adapters' initial values are drawn from.
+        memory_bytes: see `CausalLM.memory_bytes`.
 
     Returns:
         The policy, in the type that the weights are stored in (the embedded models in float32).
@@ -50,9 +52,11 @@ def load(name: str, *, decoding: Decoding, lora_rank: int = 0, key: int = 0) -> 
             "server with `policies.endpoint.Endpoint`."
         )
     if name in _SHIPPED:
-        return of_folder(_SHIPPED[name], decoding=decoding, dtype=torch.float32, lora_rank=lora_rank, key=key)
-    folder = smollm2.folder() if name == "smollm2" else _folder(name)
-    return of_folder(folder, decoding=decoding, dtype="auto", lora_rank=lora_rank, key=key)
+        found = of_folder(_SHIPPED[name], decoding=decoding, dtype=torch.float32, lora_rank=lora_rank, key=key)
+    else:
+        folder = smollm2.folder() if name == "smollm2" else _folder(name)
+        found = of_folder(folder, decoding=decoding, dtype="auto", lora_rank=lora_rank, key=key)
+    return dataclasses.replace(found, memory_bytes=memory_bytes)
 
 
 def _folder(name: str) -> Path:
