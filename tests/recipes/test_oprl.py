@@ -11,7 +11,7 @@ import torch
 
 from milepost import keys
 from milepost.credit.by_root import ByRoot
-from milepost.credit.group import LeaveOneOut, Normalised
+from milepost.credit.group import LeaveOneOut, Normalised, normalised
 from milepost.engines.beside.learned import Beside
 from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
@@ -279,6 +279,73 @@ def test_the_reward_finds_the_key_steps(record_property):
     record_property("auroc", {"implicit": found[:, 0].tolist(), "outcome": found[:, 1].tolist()})
     assert float(found[:, 0].min()) > 0.8
     assert float(found[:, 1].max()) < 0.65
+
+
+SCALE = 0.05
+"""The published beta."""
+
+
+def taught(phi, old, actions, won, *, passes=3, step=8.0):
+    """The reward's own weights after a few steps down the mean loss over pairs of the same group."""
+    place = torch.arange(STEPS)
+    for _ in range(passes):
+        phi = phi.detach().requires_grad_()
+        score = SCALE * (phi.log_softmax(1)[place, actions] - old[place, actions]).sum(-1)
+        sides = [(one[win], one[~win]) for one, win in zip(score, won, strict=True)]
+        every = [preference_loss(up.repeat_interleave(len(low)), low.repeat(len(up))) for up, low in sides]
+        losses = torch.cat(every)
+        if len(losses) == 0:
+            return phi.detach()
+        (slope,) = torch.autograd.grad(losses.mean(), phi)
+        phi = phi - step / SCALE * slope
+    return phi.detach()
+
+
+def whitened(value):
+    """Credit inside each group, over all that it holds."""
+    rows = value.reshape(-1)
+    of = torch.arange(len(value)).repeat_interleave(rows.numel() // len(value))
+    ok = torch.ones(len(rows), dtype=torch.bool)
+    return normalised(rows, of, len(value), ok, ddof=0, eps=1e-6).view(value.shape)
+
+
+@functools.cache
+def iterations(method, rate, seed, most=80):
+    """Iterations of a tabular policy on the chain to a success of 80 %; `most` and one where it never comes there."""
+    table = torch.zeros(STEPS, ACTIONS, dtype=torch.float64)
+    phi, place = table.clone(), torch.arange(STEPS)
+    for number in range(most):
+        draw = keys.uniform([keys.fold(keys.root(seed), "learn", number)], GROUPS * WIDTH * STEPS)
+        actions, won = chain(table, torch.from_numpy(draw).view(GROUPS, WIDTH, STEPS))
+        old, outcome = table.log_softmax(1), won.double()
+        phi = taught(phi, old, actions, won) if method != "grpo" else phi
+        reward = SCALE * (phi.log_softmax(1) - old)[place, actions]
+        worth = outcome + reward.sum(-1) if method == "merged" else outcome
+        credit = whitened(worth)[..., None].expand(actions.shape)
+        credit = credit + whitened(reward) if method == "oprl" else credit
+        slope = torch.nn.functional.one_hot(actions, ACTIONS) - old.exp()
+        table = table + rate * (credit[..., None] * slope).sum((0, 1)) / (GROUPS * WIDTH)
+        chance = table.softmax(1)
+        if float(torch.stack([chance[step, right] for step, right in KEYS.items()]).prod()) >= 0.8:
+            return number + 1
+    return most + 1
+
+
+@pytest.mark.statistical
+def test_sooner_at_equal_rate_and_how_much_of_it_is_step_size(record_property):
+    """4 seeds: OPRL before rewards that are merged, these before outcomes alone; GRPO's best rate closes most of it."""
+    rates = (0.5, 1.0, 2.0, 4.0)
+
+    def mean(method, rate):
+        return sum(iterations(method, rate, seed) for seed in range(4)) / 4
+
+    equal = {method: mean(method, 1.0) for method in ("grpo", "merged", "oprl")}
+    best = min(mean("grpo", rate) for rate in rates)
+    record_property("iterations to 80 %", {**equal, "grpo at its best rate": best, "oprl at half": mean("oprl", 0.5)})
+    assert equal["oprl"] < equal["merged"] < equal["grpo"]
+    assert mean("grpo", 2.0) < 0.7 * equal["grpo"]
+    assert best < 0.5 * equal["grpo"], "most of the naive factor is step size"
+    assert mean("oprl", 0.5) < equal["merged"], "at half the rate it is still the soonest"
 
 
 # ---- traps ----
