@@ -126,6 +126,9 @@ COLUMNS: dict[str, Column] = dict(
         _column(
             "estimate", "number", "any", "sampling", "clean latent that the model foresees from here", checked=True
         ),
+        _column(
+            "shift", "number", "any", "sampling", "what guidance added to the mean of the transition", checked=True
+        ),
         _column("stochastic", "number", "bool", "sampling", "whether the transition has a density"),
         _column(
             "log_prob",

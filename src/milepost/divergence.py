@@ -19,21 +19,21 @@ class Against:
     log_prob: Tensor
     """Of what is stored, in nats; 0 at rows without a density."""
     divergence: Tensor
-    """Of the distribution that the step was drawn from, from the reference's: KL(policy || reference), in nats."""
+    """Of the policy's distribution of the step from the reference's: KL(policy || reference), in nats."""
 
 
 @runtime_checkable
 class Diverging(Protocol):
     """A policy that knows its divergence from a reference."""
 
-    def against(self, forest: Forest, rows: Tensor, reference: Policy) -> Against:
-        """Log-probability and divergence of rows."""
+    def against(self, forest: Forest, rows: Tensor, reference: Policy | None) -> Against:
+        """Log-probability and divergence of rows; without a reference, from what drew them."""
         ...
 
 
 @runtime_checkable
 class PenalisesDivergence(Protocol):
-    """An objective in which the divergence itself stands."""
+    """An objective in which the divergence itself stands: from a reference if it needs one, else from what drew."""
 
     def compared(self, forest: Forest, against: Against) -> Loss:
         """Loss of the forest's steps."""

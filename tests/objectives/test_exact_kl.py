@@ -7,7 +7,8 @@ from milepost.divergence import Against
 from milepost.errors import SettingError
 from milepost.forest import Forest
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.exact_kl import ExactKL
+from milepost.objectives.exact_kl import ExactKL, TowardsSampler
+from milepost.objectives.kl import KLPenalty
 
 
 def steps(advantage=(0.0, 0.0)):
@@ -42,8 +43,23 @@ def test_without_weight_it_is_the_objective():
     )
 
 
-def test_log_probabilities_alone_are_refused():
-    with pytest.raises(SettingError, match="KLPenalty"):
-        ExactKL(objective=Clipped())(steps(), torch.zeros(3), torch.zeros(3))
+def test_from_log_probabilities_alone_it_is_estimated():
+    now, then = torch.tensor([0.0, -1.2, -1.5]), torch.tensor([0.0, -1.0, -1.9])
+    estimate = KLPenalty(objective=Clipped(), coefficient=0.5)(steps(), now, then)
+    assert ExactKL(objective=Clipped(), coefficient=0.5)(steps(), now, then) == estimate
+    drawn = torch.tensor([0.0, -1.0, -2.0])  # what the batch stores
+    estimate = KLPenalty(objective=Clipped(), coefficient=0.5)(steps(), now, drawn)
+    found = TowardsSampler(objective=Clipped(), coefficient=0.5)(steps(), now)
+    assert float(found.loss) == pytest.approx(float(estimate.loss))
     with pytest.raises(SettingError):
         ExactKL(objective=Clipped(), coefficient=-1.0)
+
+
+def test_towards_the_sampler_is_the_same_sum_without_a_reference():
+    part, given = TowardsSampler(objective=Clipped(), coefficient=0.5), against([9.0, 0.2, 0.6])
+    other = ExactKL(objective=Clipped(), coefficient=0.5).compared(steps((1.0, -1.0)), given)
+    found = part.compared(steps((1.0, -1.0)), given)
+    assert float(found.loss.detach()) == float(other.loss.detach())
+    assert not part.needs_reference
+    with pytest.raises(SettingError):
+        TowardsSampler(objective=Clipped(), coefficient=-1.0)

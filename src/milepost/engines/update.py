@@ -12,7 +12,7 @@ from torch import Tensor
 from milepost import keys
 from milepost.divergence import Against, Diverging, PenalisesDivergence
 from milepost.engines.settings import UpdateSettings
-from milepost.errors import MilepostError, SettingError
+from milepost.errors import MilepostError
 from milepost.forest import Forest
 from milepost.part import Learner, Loss, Objective, Policy
 
@@ -91,8 +91,8 @@ class Updater:
 
     def _differentiate(self, forest: Forest) -> dict[str, float]:
         every = torch.arange(len(forest))
-        if isinstance(self.objective, PenalisesDivergence):
-            return self._differentiate_against(forest, self.objective)
+        if isinstance(self.objective, PenalisesDivergence) and isinstance(self.policy, Diverging):
+            return self._differentiate_against(forest, self.objective, self.policy)
         reference = None if self.reference is None else _frozen(self.reference, forest, every)
         if isinstance(self.policy, Appraises) and isinstance(self.objective, TrainsCritic):
             found = self.objective.appraised(forest, self.policy.appraise(forest, every), reference)
@@ -105,14 +105,11 @@ class Updater:
             return dict(found.metrics)
         return self._differentiate_in_pieces(forest, pieces, reference)
 
-    def _differentiate_against(self, forest: Forest, objective: PenalisesDivergence) -> dict[str, float]:
+    def _differentiate_against(
+        self, forest: Forest, objective: PenalisesDivergence, policy: Diverging
+    ) -> dict[str, float]:
         """The divergence from the reference, like the log-probabilities: in pieces where it must be."""
-        policy, reference = self.policy, self.reference
-        if not isinstance(policy, Diverging):
-            raise SettingError(
-                f"The objective penalises the divergence itself, which {type(policy).__name__} does not know: take "
-                "objectives.kl.KLPenalty, which estimates it."
-            )
+        reference = self.reference
         pieces = _pieces(forest, self.policy.tokens_at_once)
         if len(pieces) == 1:
             found = objective.compared(forest, policy.against(forest, pieces[0], reference))

@@ -13,6 +13,7 @@ from milepost.part import Observation
 from milepost.policies.flow import kernel
 from milepost.policies.flow.denoiser import Denoiser
 from milepost.policies.flow.digits import DigitNetwork
+from milepost.policies.flow.guidance import Langevin
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Window
 from milepost.policies.flow.process import Process
 from milepost.sampling.branching.tree import Tree
@@ -200,6 +201,59 @@ def test_divergence_is_that_of_the_normal_distributions(reduction):
     assert not roots.divergence.requires_grad
     with pytest.raises(SettingError, match="expected a Denoiser"):
         policy.against(forest, every, object())
+
+
+def pull(latent, time, condition):
+    """A value that rises towards latents of one."""
+    return -(latent - 1).square().flatten(1).sum(1) / 2
+
+
+@pytest.mark.parametrize("density", ["bare", "guided", "weighted"])
+def test_a_guided_step_says_under_which_kernel_it_is_likely(density):
+    """Drawn with the shift; stored and trained log-probabilities with or without it, as the guide says."""
+    policy = denoiser()
+    policy.guide = Langevin(value=pull, density=density)
+    forest = grown(policy)
+    has = forest.valid("log_prob").nonzero().flatten()
+    std = kernel.across(forest["std"][has], forest["mean"][has])
+    shift = std.square() / 2 * (1 - forest["latent"][forest.parent[has]])
+    torch.testing.assert_close(forest["shift"][has], shift, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(policy.means(forest, has) + shift, forest["mean"][has], atol=1e-5, rtol=1e-4)
+    noise = torch.from_numpy(keys.normal(forest["key"][has].tolist(), (8, 8))).float()
+    torch.testing.assert_close(forest["latent"][has], forest["mean"][has] + std * noise, atol=1e-5, rtol=1e-4)
+
+    def likely(mean):
+        return kernel.log_prob(forest["latent"][has], mean, forest["std"][has], reduction="mean")
+
+    bare, guided = likely(forest["mean"][has] - shift), likely(forest["mean"][has])
+    stored, trained = forest["log_prob"][has], policy.log_prob(forest, torch.arange(len(forest)))[has].detach()
+    torch.testing.assert_close(stored, bare if density == "bare" else guided, atol=1e-4, rtol=0)
+    torch.testing.assert_close(trained, guided if density == "guided" else bare, atol=1e-4, rtol=0)
+    ratio_at_one = float((stored - trained).abs().max()) < 1e-5
+    assert ratio_at_one == (density != "weighted")
+
+
+def test_a_gradient_is_a_reward_call_and_evaluation_makes_none():
+    policy = denoiser()
+    policy.guide = Langevin(value=pull)
+    forest = grown(policy, Independent(width=1), tasks=1)
+    assert float(forest["cost.reward_calls"].where(forest.valid("cost.reward_calls"), 0).sum()) == STEPS - 1
+    bare = grown(policy.greedy(), Independent(width=1), tasks=1)
+    assert "shift" not in bare
+    assert "cost.reward_calls" not in bare
+
+
+def test_divergence_from_what_drew_is_that_of_the_shift():
+    policy = denoiser()
+    policy.guide = Langevin(value=pull)
+    forest = grown(policy)
+    rows = forest.valid("log_prob").nonzero().flatten()
+    found = policy.against(forest, rows, None).divergence
+    truth = kernel.kl(forest["shift"][rows], torch.zeros(len(rows), 8, 8), forest["std"][rows]) / 64
+    torch.testing.assert_close(found, truth, rtol=1e-4, atol=1e-6)
+    policy.guide = None
+    plain = grown(policy)
+    assert float(policy.against(plain, rows, None).divergence.detach().max()) < 1e-9
 
 
 def test_greedy_adds_no_noise():

@@ -23,6 +23,7 @@ from milepost.forest import Forest, Given
 from milepost.part import Observation, Policy, Proposals
 from milepost.policies import weights
 from milepost.policies.flow import kernel as gaussian
+from milepost.policies.flow.guidance import Guide, Leaving, Steered
 from milepost.policies.flow.kernel import FlowKernel, Kernel
 from milepost.policies.flow.process import Process, guided
 
@@ -49,11 +50,19 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Moments:
-    """Mean and standard deviation of steps."""
+class Departure:
+    """Steps that leave some rows: their moments, and what it cost to know them."""
 
     mean: Tensor
+    """Of the kernel that is drawn from, guidance included."""
+    bare: Tensor
+    """Of the same without guidance."""
     std: Float[Tensor, " n"]
+    after: Float[Tensor, " n"]
+    calls: float
+    """Of the network, for each row."""
+    asked: Tensor
+    """Rows at which guidance asked for the gradient of its reward."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -72,6 +81,8 @@ class Denoiser:
     version: int = 0
     rows_at_once: int = 1 << 31
     """Steps whose graph fits in memory together."""
+    guide: Guide | None = None
+    """What steers the steps that are drawn: `shift` is by how much, and each gradient counts as a reward call."""
 
     # ---- the policy protocol ----
 
@@ -88,21 +99,20 @@ class Denoiser:
         begins = forest.parent[rows] < 0
         latent, mean, std = drawn.clone(), torch.zeros_like(drawn), torch.ones(len(rows))
         after, calls = torch.ones(len(rows)), torch.zeros(len(rows), dtype=torch.float64)
-        condition = self._condition(forest, rows)
+        condition, bare, asked = self._condition(forest, rows), torch.zeros_like(drawn), torch.zeros_like(calls)
         further = (~begins).nonzero().squeeze(1)
         if len(further):
             before, which = rows[further].unique(return_inverse=True)  # siblings share one call
-            now = forest["time"][before]
-            place = self._place(now)
-            then = self.process.grid()[place + 1]
-            spread = self.kernel.std(now, then, self.process.levels(self.version)[place])
-            output, spent = self._departing(forest, before)
-            centre = self.kernel.mean(forest["latent"][before], output, now, then, spread)
-            mean[further], std[further], after[further] = centre[which], spread[which], then[which]
+            left = self._leave(forest, before)
+            mean[further], bare[further] = left.mean[which], left.bare[which]
+            std[further], after[further] = left.std[which], left.after[which]
             latent[further] = gaussian.sample(mean[further], std[further], drawn[further])
             eldest = further.new_full((len(before),), len(rows)).scatter_reduce(0, which, further, "amin")
-            calls[eldest] = spent
-        columns = self._columns(latent, mean, std, after, ~begins)
+            calls[eldest], asked[eldest] = left.calls, left.asked.double()
+        felt = bare if self.guide is not None and self.guide.density == "bare" else mean
+        columns = {**self._columns(latent, felt, std, after, ~begins), "mean": mean}
+        if self.guide is not None:
+            columns |= {"shift": mean - bare, "cost.reward_calls": asked}
         if self.process.foreseen:
             columns["estimate"], arriving = self._foreseen(latent, after, condition)
             calls += arriving
@@ -110,6 +120,26 @@ class Denoiser:
             columns["completion"] = self.complete(latent, after, condition)
             calls += self.calls_per_step * (after[:, None] > self.process.grid()[None, 1:] + _SAME_TIME).sum(1)
         return Proposals(parent=rows, columns={**columns, "cost.model_calls": calls})
+
+    def _leave(self, forest: Forest, before: Tensor) -> Departure:
+        """The steps that leave the given rows."""
+        now = forest["time"][before]
+        place = self._place(now)
+        then = self.process.grid()[place + 1]
+        std = self.kernel.std(now, then, self.process.levels(self.version)[place])
+        output, calls = self._departing(forest, before)
+        leaving = Leaving(
+            latent=forest["latent"][before],
+            output=output,
+            condition=self._condition(forest, before),
+            time=now,
+            after=then,
+            std=std,
+            place=place,
+        )
+        bare = self.kernel.mean(leaving.latent, output, now, then, std)
+        found = Steered(mean=bare, asked=now < 0) if self.guide is None else self.guide(self.kernel, leaving)
+        return Departure(mean=found.mean, bare=bare, std=std, after=then, calls=calls, asked=found.asked)
 
     def _columns(self, latent: Tensor, mean: Tensor, std: Tensor, after: Tensor, own: Tensor) -> dict[str, Given]:
         chosen = gaussian.stochastic(std) & own
@@ -137,7 +167,12 @@ class Denoiser:
         place = self._dense(forest, rows)
         if len(place) == 0:
             return torch.zeros(len(rows))
-        return self._density(forest, rows, place, self.means(forest, rows[place]))
+        return self._density(forest, rows, place, self._felt(forest, rows[place], self.means(forest, rows[place])))
+
+    def _felt(self, forest: Forest, rows: Tensor, mean: Tensor) -> Tensor:
+        """Mean under which steps are trained: with the stored shift where guidance is part of the policy."""
+        shifted = self.guide is not None and self.guide.density == "guided"
+        return mean + forest["shift"][rows] if shifted else mean
 
     def _dense(self, forest: Forest, rows: Tensor) -> Tensor:
         """Places among `rows` of those that have a density."""
@@ -148,13 +183,13 @@ class Denoiser:
         value = gaussian.log_prob(forest["latent"][asked], mean, forest["std"][asked], reduction=self.process.reduction)
         return torch.zeros(len(rows)).index_copy(0, place, value)
 
-    def against(self, forest: Forest, rows: Tensor, reference: Policy) -> Against:
-        """Log-probability of rows, and the exact divergence of the kernels that drew them from a reference's.
+    def against(self, forest: Forest, rows: Tensor, reference: Policy | None) -> Against:
+        """Log-probability of rows, and the exact divergence of the bare kernels from a reference's.
 
         Args:
             forest: steps of a denoiser.
             rows: row numbers.
-            reference: a denoiser of the same kernel.
+            reference: a denoiser of the same kernel; None: the kernels that drew the rows, guidance included.
 
         Returns:
             One value each per row, 0 at rows without a density; the divergence is divided by the number of elements
@@ -163,7 +198,7 @@ class Denoiser:
         Raises:
             SettingError: the reference is no denoiser.
         """
-        if not isinstance(reference, Denoiser):
+        if reference is not None and not isinstance(reference, Denoiser):
             raise SettingError(f"The reference is {type(reference).__name__}, expected a Denoiser like the policy.")
         place = self._dense(forest, rows)
         nothing = torch.zeros(len(rows))
@@ -171,11 +206,12 @@ class Denoiser:
             return Against(log_prob=nothing, divergence=nothing)
         mean = self.means(forest, rows[place])
         with torch.no_grad():
-            other = reference.means(forest, rows[place])
+            other = forest["mean"][rows[place]] if reference is None else reference.means(forest, rows[place])
         apart = gaussian.kl(mean, other, forest["std"][rows[place]])
         size = mean[0].numel() if self.process.reduction == "mean" else 1
+        felt = self._felt(forest, rows[place], mean)
         return Against(
-            log_prob=self._density(forest, rows, place, mean), divergence=nothing.index_copy(0, place, apart / size)
+            log_prob=self._density(forest, rows, place, felt), divergence=nothing.index_copy(0, place, apart / size)
         )
 
     def means(self, forest: Forest, rows: Tensor) -> Tensor:
@@ -193,8 +229,8 @@ class Denoiser:
         return self._mean(forest["latent"][before], self._condition(forest, rows), now, after, std)
 
     def greedy(self) -> Denoiser:
-        """The same weights, sampled without noise: what is used after training."""
-        return replace(self, process=self.process.deterministic())
+        """The same weights, sampled without noise and without guidance: what is used after training."""
+        return replace(self, process=self.process.deterministic(), guide=None)
 
     @torch.no_grad()
     def complete(self, latent: Tensor, time: Float[Tensor, " n"], condition: Int[Tensor, " n"]) -> Tensor:

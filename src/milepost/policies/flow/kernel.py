@@ -36,6 +36,10 @@ class Kernel(Protocol):
         """Clean latent that the network's output at `latent` speaks for."""
         ...
 
+    def tilted(self, output: Tensor, rise: Tensor, time: Tensor) -> Tensor:
+        """Output where the score of the law of latents is larger by `rise`."""
+        ...
+
     def towards(self, latent: Tensor, clean: Tensor, time: Tensor) -> Tensor:
         """Output that speaks for a clean latent: the inverse of `clean`."""
         ...
@@ -201,6 +205,10 @@ class FlowKernel:
         """Clean latent that a velocity speaks for: x - t v."""
         return latent - across(time, latent) * output
 
+    def tilted(self, output: Tensor, rise: Tensor, time: Tensor) -> Tensor:
+        """Velocity where the law's score is larger by `rise`: v - t / (1 - t) rise, for t below 1."""
+        return output - across(time / (1 - time), output) * rise
+
     def towards(self, latent: Tensor, clean: Tensor, time: Tensor) -> Tensor:
         """Velocity that leads straight to a clean latent: (x - x0) / t, for t above 0."""
         return (latent - clean) / across(time, latent)
@@ -232,6 +240,10 @@ class DiffusionKernel:
         """Clean latent that a predicted noise speaks for: (x - sqrt(1 - a) e) / sqrt(a)."""
         share = kept(time)
         return (latent - across((1 - share).sqrt(), latent) * output) / across(share.sqrt(), latent)
+
+    def tilted(self, output: Tensor, rise: Tensor, time: Tensor) -> Tensor:
+        """Predicted noise where the law's score is larger by `rise`: e - sqrt(1 - a) rise."""
+        return output - across((1 - kept(time)).sqrt(), output) * rise
 
     def towards(self, latent: Tensor, clean: Tensor, time: Tensor) -> Tensor:
         """Noise that would have made x from a clean latent: (x - sqrt(a) x0) / sqrt(1 - a)."""
