@@ -1,27 +1,34 @@
-"""`milepost report`: one self-contained HTML file about a run."""
+"""`milepost report`: one self-contained HTML file about a run, or linked pages about a triage."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from milepost.cli import output
+from milepost.cli import output, traces
 from milepost.engines import repeats
 from milepost.errors import SettingError
+from milepost.report.traces import table
 
 
 def main(argv: Sequence[str]) -> int:
     """Write a report.
 
-    With --json: an object with `reports`, an array of `run` and `report` (paths) and `bytes`.
+    With --json: an object with `reports`, an array of `run` and `report` (paths) and `bytes`; of a triage `report`,
+    `pages` and `bytes`.
     """
     parser = output.Parser(
         prog="milepost report", description="Write one HTML file about a run, without script, that opens from disk."
     )
-    parser.add_argument("run", type=Path, help="folder of a run, or of repeats")
-    parser.add_argument("-o", "--out", type=Path, help="file to write; by default report.html in the run's folder")
+    parser.add_argument("run", type=Path, help="folder of a run, of repeats, or of a triage")
+    parser.add_argument(
+        "-o", "--out", type=Path, help="file to write; by default report.html in the run's folder; of a triage a folder"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
+    parser.add_argument("--source", type=Path, help="of a triage: where the conversations are, if not beside it")
     options = parser.parse_args(argv)
+    if table.is_triage(options.run):
+        return traces.report(options.run, options.out, options.source, as_json=options.json)
     folders = repeats.runs_in(output.existing(options.run, "report"))
     if options.out is not None and len(folders) > 1:
         raise SettingError(f"{options.run} holds {len(folders)} runs, and --out names one file: leave --out away.")

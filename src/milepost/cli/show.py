@@ -1,4 +1,4 @@
-"""`milepost show`: a run, a stored forest, or one of its steps with its path and its siblings, in the terminal."""
+"""`milepost show`: a run, a stored forest, one of its steps with path and siblings, or traces after a triage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from milepost.cli import output
+from milepost.cli import output, traces
 from milepost.cli.run import failures
 from milepost.engines import repeats
 from milepost.errors import SettingError
@@ -20,6 +20,7 @@ from milepost.report.drawing import shades
 from milepost.report.samples import prompt
 from milepost.report.stored import groups, run, steps
 from milepost.report.stored.steps import Steps
+from milepost.report.traces import table
 
 WIDTH = 56
 
@@ -31,20 +32,33 @@ def main(argv: Sequence[str]) -> int:
     `metrics` (of the last step), `failed`, `forests` (paths). Of a forest: `forest`, `rows`, `columns`, `rewards` (name
     to `mean`, `counted`, `failed`), `ends`, `trees` (an array of `root`, `task`, `prompt`, `answers`, `mean`, `dead`).
     Of a step: `forest`, `row`, `path` and `siblings`: arrays of `row`, `parent`, `origin`, `end`, `text`, `call`,
-    `result`, `rewards` (name to `value` and `reason`), `advantage`, `value`, `tokens`, `cost`.
+    `result`, `rewards` (name to `value` and `reason`), `advantage`, `value`, `tokens`, `cost`. Of a triage: `triage`,
+    `traces`, `kept`, `sentinels`, `signals` (name to `traces` and `kept`) and `listed`: an array of the table's rows
+    with `row` and `why`. Of one of its conversations: its row, `fault`, `messages` (arrays of `message`, `role`,
+    `text`, `calls`) and `found` (an array of `message`, `signal`, `confidence`, `snippet`).
     """
     parser = output.Parser(
-        prog="milepost show", description="Show a run, a stored forest, or one of its steps with path and siblings."
+        prog="milepost show",
+        description="Show a run, a stored forest, one of its steps with path and siblings, or traces after a triage.",
     )
     parser.add_argument(
         "target",
         metavar="place[#row]",
-        help="folder of a run or of a stored forest; #17 shows row 17 (of a run: the last)",
+        help="folder of a run, of a stored forest or of a triage; #17 shows row 17 (of a run: the last)",
     )
+    parser.add_argument("--signal", default="", metavar="KIND", help="of a triage: only conversations with this signal")
+    parser.add_argument("--all", action="store_true", help="of a triage: also what was not kept")
+    parser.add_argument("--most", type=int, default=20, help="of a triage: conversations to list; default 20")
+    parser.add_argument("--source", type=Path, help="of a triage: where the conversations are, if not beside it")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(argv)
     where = terminal.address(options.target)
     folder = output.existing(where.folder, "show")
+    if table.is_triage(folder):
+        if where.row is not None:
+            return traces.show_one(folder, where.row, options.source, as_json=options.json)
+        listing = {"signal": options.signal, "every": options.all, "most": options.most}
+        return traces.show(folder, **listing, as_json=options.json)
     if where.row is not None:
         return _step(_forest_of(folder), where.row, as_json=options.json)
     if (folder / repeats.NAME).is_file() or repeats.is_run(folder):

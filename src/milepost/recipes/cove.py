@@ -56,4 +56,6 @@ def build(
     """Build the job; conversations bring their task's record or name a task of the desk."""
     database = Tau2(domain=domain)
     verifier = Verifier(database=database, count_failed_writes=count_failed_writes)
-    return Curate(steps=(Constrained(verifier=verifier, tasks=database.tasks("train") + database.tasks("held_out")),))
+    return Curate(
+        steps=(Constrained(verifier=verifier, tasks=(*database.tasks("train"), *database.tasks("held_out"))),)
+    )

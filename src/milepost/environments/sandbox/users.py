@@ -71,12 +71,12 @@ class Scripted:
 
     def reply(self, record: Mapping[str, Any], said: Sequence[Said], key: int) -> Reply:  # noqa: ARG002
         """The next need, else a yes to a question, else thanks."""
-        mine = [text for who, text in said if who == USER]
+        mine = [text for who, text in said if who == USER and text in record["needs"]]
         theirs = [text for who, text in said if who == AGENT]
         rest = untold(record, said)
         asked = bool(theirs) and theirs[-1].rstrip().endswith("?")
         if asked and theirs[-1] in theirs[:-1] and mine:
-            return Reply(text=AGAIN.format(mine[-1].removeprefix(AGAIN.format(""))))
+            return Reply(text=AGAIN.format(mine[-1]))
         if rest:
             return Reply(text=rest[0])
         if asked:

@@ -1,0 +1,1 @@
+"""Sets of conversations after a triage: lists by signal, single conversations, and why each was chosen."""
