@@ -46,6 +46,9 @@ def test_failures_are_data(call, stored):
     row = json.loads(done.out)["forests"][0]["rewards"][0]
     assert (row["name"], row["scored"], row["failed"], row["mean"]) == ("reward", 2, 2, 0.5)
     assert row["reasons"]["reward_error"] >= 1
+    assert sum(row["details"].values()) == 2
+    told = call("score", "f", "--reward", "mine.py:reward", "--out", "h").out
+    assert all(f"{count} x reward: {reason}" in told for reason, count in row["details"].items())
     found = storage.read("g")
     assert found["ok.reward"].tolist()[1:] == [True, True, False, False]
     assert found["reward.total"][1:3].tolist() == [1, 0]

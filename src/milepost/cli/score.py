@@ -18,7 +18,8 @@ def main(argv: Sequence[str]) -> int:
     """Score stored trajectories.
 
     With --json: an object with `forests`: an array of `forest` and `out` (paths), and `rewards`, an array of `name`,
-    `scored`, `failed`, `mean` (null when nothing counts) and `reasons` (code to count).
+    `scored`, `failed`, `mean` (null when nothing counts) and `reasons` (code to count) and `details` (the commonest
+    whole reasons to their counts).
     """
     parser = output.Parser(
         prog="milepost score",
@@ -111,4 +112,10 @@ def _text(row: dict[str, Any]) -> str:
         return reward["name"], str(reward["scored"]), str(reward["failed"]), mean, reasons
 
     head = ("reward", "scored", "failed", "mean", "reasons")
-    return f"{row['out']}\n{output.table([head, *map(line, row['rewards'])])}"
+    failed = [
+        f"{count} x {one['name']}: {reason}"
+        for one in row["rewards"]
+        if one["name"] != "total"
+        for reason, count in one["details"].items()
+    ]
+    return "\n".join([row["out"], output.table([head, *map(line, row["rewards"])]), *failed])

@@ -25,6 +25,8 @@ from milepost.recipe import CURATED, Curation
 from milepost.rewards import combine, guard
 
 TREES_AT_ONCE = 1024
+DETAILS = 5
+"""Whole reasons of failure that a summary holds for each reward, the commonest first."""
 
 
 class Work(Protocol):
@@ -77,20 +79,22 @@ class Scoring:
         return combine.total(forest, names, [1.0] * len(names))
 
     def summary(self, forest: Forest) -> list[dict[str, Any]]:
-        """For each reward and the total: `name`, `scored`, `failed`, `mean` (None if nothing counts), `reasons`."""
+        """For each reward and the total: `name`, `scored`, `failed`, `mean` (or None), `reasons`, `details`."""
         return [_counted(forest, name) for name in (*(reward.name for reward in self.rewards), combine.TOTAL)]
 
 
 def _counted(forest: Forest, name: str) -> dict[str, Any]:
     ok = forest.valid(f"ok.{name}") & forest[f"ok.{name}"].bool()
     values = forest[f"reward.{name}"][ok].double()
-    reasons = Counter(reason.partition(":")[0] for reason in forest.text(f"reason.{name}") if reason)
+    whole = [reason for reason in forest.text(f"reason.{name}") if reason]
+    reasons = Counter(reason.partition(":")[0] for reason in whole)
     return {
         "name": name,
         "scored": int(ok.sum()),
         "failed": reasons.total(),
         "mean": float(values.mean()) if len(values) else None,
         "reasons": dict(reasons),
+        "details": dict(Counter(whole).most_common(DETAILS)),
     }
 
 
