@@ -135,7 +135,7 @@ def covered(seeds: int) -> Task:
         return float((law(forest[WORD][forest.leaves()], weight, 27) - reward.softmax(0)).abs().sum() / 2)
 
     return chain(
-        "covered: words of 3 letters", 3, seeds, of, budgets=(30, 90, 300, 900, 3000), distance=distance,
+        "covered: words of 3 letters", 3, seeds, of, budgets=(30, 100, 300, 1000), distance=distance,
         measure="total variation to the target",
     )  # fmt: skip
 
@@ -163,7 +163,7 @@ def rare(seeds: int) -> Task:
         return float((law(agree, weight, 15) - target).abs().sum() / 2)
 
     return chain(
-        "rare: words of 14 letters", length, seeds, of, budgets=(140, 420, 1400, 4200), distance=distance,
+        "rare: words of 14 letters", length, seeds, of, budgets=(140, 420, 1400, 2800), distance=distance,
         measure="total variation, letters that agree",
     )  # fmt: skip
 
@@ -193,8 +193,8 @@ def images(seeds: int) -> Task:
 
     return Task(
         name="digits of a class", measure="energy distance to the target", steps=10, forks=(3, 5, 7, 9),
-        budgets=(160, 320, 640, 1280),
-        draws=[Draw(task=world.train()[classes[n % 4]], number=n // 4) for n in range(2 * seeds)],
+        budgets=(160, 320, 640),
+        draws=[Draw(task=world.train()[classes[n % 4]], number=n // 4) for n in range(seeds)],
         grow=grown, score=score, guess=guess, distance=distance,
     )  # fmt: skip
 

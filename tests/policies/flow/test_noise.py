@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from milepost.errors import SettingError
-from milepost.policies.flow.noise import EvenNoise, FlowNoise, GivenTimes, Grid, StepNoise, Window
+from milepost.policies.flow.noise import DepthNoise, EvenNoise, FlowNoise, GivenTimes, Grid, StepNoise, Window
 
 
 def test_grid_is_even_or_shifted():
@@ -66,3 +66,21 @@ def test_given_times_must_fall_from_one_to_zero():
     for times in ((1.0,), (0.9, 0.0), (1.0, 0.1), (1.0, 0.5, 0.5, 0.0)):
         with pytest.raises(SettingError, match="fall from 1 to 0"):
             GivenTimes(times=times)
+
+
+def test_noise_grows_with_depth():
+    """Three of five steps have noise, which grows by 1/6, 2/6, 3/6; without growth it is the window."""
+    inner, grid = Window(inner=EvenNoise(level=0.6), size=3, every=1), Grid(steps=5)()
+    torch.testing.assert_close(DepthNoise(inner=inner, growth=0.5)(grid, 1), torch.tensor([0, 0.7, 0.8, 0.9, 0]))
+    assert torch.equal(DepthNoise(inner=inner, growth=0.0)(grid, 1), inner(grid, 1))
+
+
+def test_noise_that_grows_stays_below_its_bound():
+    """sigma^2 D / (2 t) is at most 1/2, unless it was more before it grew."""
+    grid = Grid(steps=10)()
+    level = DepthNoise(inner=FlowNoise(scale=0.7), growth=9.0)(grid, 0)
+    taken = level.square() * (grid[:-1] - grid[1:]) / (2 * grid[:-1])
+    assert float(taken.max()) == pytest.approx(0.5, abs=1e-5)
+    assert torch.equal(DepthNoise(inner=EvenNoise(level=9.0), growth=1.0)(grid, 0), torch.full((10,), 9.0))
+    with pytest.raises(SettingError, match="growth"):
+        DepthNoise(growth=-1.0)

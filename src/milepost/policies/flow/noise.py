@@ -181,6 +181,38 @@ class Window:
         return torch.where((step >= first) & (step < first + self.size), self.inner(grid, version), 0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DepthNoise:
+    """More noise the deeper in a window: the k-th of its d steps with noise has g(k) times the level.
+
+        g(k) = 1 + growth k / d,   the level at most sqrt(t / D), D the length of the step
+
+    Up to that bound the noise of a flow's step takes back at most half of the latent, see `kernel.flow_mean`.
+
+    Source: Dynamic-TreeRPO, arXiv:2509.23352; the linear form and the bound are ours.   Limits: growth = 0 is `inner`.
+
+    Example:
+        >>> DepthNoise(inner=EvenNoise(level=0.5), growth=1.0)(Grid(steps=2)(), 0).tolist()
+        [0.75, 1.0]
+    """
+
+    inner: Noise = field(default_factory=Window)
+    growth: float = 0.5
+    """beta, at least 0."""
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        checks.non_negative("growth", self.growth)
+
+    def __call__(self, grid: Tensor, version: int) -> Tensor:
+        """One level per step."""
+        level = self.inner(grid, version)
+        noisy = level > 0
+        depth = noisy.cumsum(0) / noisy.sum().clamp(min=1)
+        bound = (grid[:-1] / (grid[:-1] - grid[1:])).sqrt()
+        return torch.where(noisy, (level * (1 + self.growth * depth)).minimum(bound.maximum(level)), 0)
+
+
 def rebalanced(
     level: Float[Tensor, " s"],
     gain: Float[Tensor, "s n"],
