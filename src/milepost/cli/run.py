@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from milepost import recipe
-from milepost.cli import flags, output, searching
+from milepost.cli import experiments, flags, output, searching
 from milepost.errors import MissingExtra, SettingError
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def main(argv: Sequence[str]) -> int:
         raise SettingError(f"One recipe at a time: received {' '.join(words.names)}. To compare, see milepost compare.")
     if not name:
         return _without_recipe(words)
-    if recipe.card(name).job == "search":
-        return searching.run(name, given, words.flags, free=free_folder(name))
+    whole = {"search": searching.run, "evaluate": experiments.run}.get(recipe.card(name).job)
+    if whole is not None:
+        return whole(name, given, words.flags, free=free_folder(name))
     chosen = flags.resolve(name, given, words.flags, prog=f"milepost run {name}")
     if chosen.launch.dry_run:
         _show(chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,36 @@ def run(name: str, given: Mapping[str, Any], flags: Sequence[str], *, free: Path
         UnknownName: a key of the file does not exist.
         SettingError: a value is not allowed.
     """
+    chosen = choose(name, given, flags)
+    return output.DONE if chosen is None else _go(name, chosen, chosen.out or free)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What the user asked for."""
+
+    settings: Mapping[str, Any]
+    seed: int
+    out: Path | None
+    report: bool
+    json: bool
+
+
+def choose(name: str, given: Mapping[str, Any], flags: Sequence[str]) -> Chosen | None:
+    """Resolve the settings of a recipe that neither trains nor curates: default, then file, then flag.
+
+    Args:
+        name: the recipe.
+        given: content of the file after @: `seed` and `settings`.
+        flags: what the user typed after the recipe.
+
+    Returns:
+        The choice; None where only the configuration was asked for, which is printed.
+
+    Raises:
+        UnknownName: a key of the file does not exist.
+        SettingError: a value is not allowed.
+    """
     own = build_settings.of(name)
     options = _parser(name, own).parse_args(flags)
     known = {one.name for one in own}
@@ -44,8 +75,10 @@ def run(name: str, given: Mapping[str, Any], flags: Sequence[str], *, free: Path
     if options.dry_run:
         resolved = {one.name: one.default for one in own} | chosen
         output.say(tomli_w.dumps({"recipe": name, "seed": seed, "settings": resolved}).rstrip())
-        return output.DONE
-    return _go(name, chosen, Path(options.out) if options.out else free, options, seed)
+        return None
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in chosen.items()}
+    out = Path(options.out) if options.out else None
+    return Chosen(settings=settings, seed=seed, out=out, report=options.report, json=options.json)
 
 
 def _parser(name: str, own: Sequence[build_settings.Setting]) -> argparse.ArgumentParser:
@@ -71,24 +104,23 @@ def _parser(name: str, own: Sequence[build_settings.Setting]) -> argparse.Argume
     return parser
 
 
-def _go(name: str, chosen: Mapping[str, Any], out: Path, options: argparse.Namespace, seed: int) -> int:
+def _go(name: str, chosen: Chosen, out: Path) -> int:
     from milepost.engines import searching
 
     def tell(one: searching.Outcome) -> None:
         cost = "nothing found" if one.cost is None else f"{one.cost:.4f}"
-        if options.json:
+        if chosen.json:
             output.line(
                 {"task": one.task, "seeker": one.seeker, "repeat": one.repeat, "cost": one.cost, "steps": one.steps}
             )
         else:
             output.say(f"{one.task}, {one.seeker}, {one.repeat + 1}: {cost}, {one.steps} steps")
 
-    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in chosen.items()}
-    if "tasks" in settings:
+    if "tasks" in chosen.settings:
         raise SettingError("A search has no --tasks: name its problems by the recipe's own setting.")
-    found = searching.run(name, settings, out, seed=seed, tell=tell)
-    report = _report(out) if options.report else ""
-    if options.json:
+    found = searching.run(name, chosen.settings, out, seed=chosen.seed, tell=tell)
+    report = _report(out) if chosen.report else ""
+    if chosen.json:
         output.line({"folder": str(out), "searches": len(found), "report": report})
     else:
         output.say(output.table([("run", str(out)), *([("report", report)] if report else [])]))

@@ -17,7 +17,7 @@ from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.part import StatefulCredit, Task
 from milepost.policies.features import described
-from milepost.recipe import Card, Curate, Job, Search, Seeker, Train
+from milepost.recipe import Card, Curate, Evaluate, Job, Search, Seeker, Train
 from milepost.rewards import combine, guard
 from milepost.sampling.frontier import Draw, grow
 from milepost.testing.forests import batch, difference
@@ -61,6 +61,8 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
         return check_curation(name, card, job, tests=tests)
     if isinstance(job, Search):
         return check_search(name, card, job, tests=tests)
+    if isinstance(job, Evaluate):
+        return check_evaluation(name, card, job, tests=tests)
     rewards = sorted({reward.name for reward in job.rewards} | {"total"} | _learned_name(job))
 
     def checks() -> Iterator[Check]:
@@ -135,6 +137,24 @@ def check_search(name: str, card: Card, job: Search, *, tests: Path | None) -> t
             yield Check(name=f"{own} finds the same again", run=lambda part=seeker: _finds(part, job.tasks[0]))
 
     return run_all(job, list(checks()))
+
+
+def check_evaluation(name: str, card: Card, job: Evaluate, *, tests: Path | None) -> tuple[str, ...]:
+    """Check a recipe that measures: its card and settings. What it measures takes long; its own tests do that in small.
+
+    Args:
+        name: of the recipe.
+        card: its card.
+        job: what it builds with its defaults.
+        tests: folder that holds the tests which the card's claims name; None leaves that check out.
+
+    Returns:
+        Names of the checks that were run.
+
+    Raises:
+        AssertionError: with one line for each broken promise.
+    """
+    return run_all(job, list(_opening(name, card, job, tests)))
 
 
 def _finds(seeker: Seeker, task: str) -> None:

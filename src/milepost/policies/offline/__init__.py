@@ -1,0 +1,1 @@
+"""Controllers learned from stored moves alone: filtered cloning, and the offline algorithms of d3rlpy."""
