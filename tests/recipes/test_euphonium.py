@@ -12,7 +12,7 @@ from milepost.engines.settings import RunSettings, TaskSettings, UpdateSettings
 from milepost.engines.update import Updater, optimiser_for
 from milepost.environments.denoising import Denoising
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.exact_kl import TowardsSampler
+from milepost.objectives.combined.exact_kl import TowardsSampler
 from milepost.policies.flow import digits, kernel
 from milepost.policies.flow.guidance import Langevin, Tilted
 from milepost.recipes import euphonium

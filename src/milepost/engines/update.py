@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from milepost import keys
-from milepost.divergence import Against, Diverging, PenalisesDivergence
 from milepost.engines.settings import UpdateSettings
 from milepost.errors import MilepostError
 from milepost.forest import Forest
+from milepost.objectives.combined.exact_kl import Against, Diverging, PenalisesDivergence
 from milepost.part import Learner, Loss, Objective, Policy
 
 

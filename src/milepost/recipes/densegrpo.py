@@ -4,7 +4,7 @@ from milepost.credit.group import Normalised
 from milepost.credit.tree.steps import SameTurn, Steps
 from milepost.evaluation.images import DataGap, Diversity
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.exact_kl import ExactKL
+from milepost.objectives.combined.exact_kl import ExactKL
 from milepost.policies.flow.noise import FlowNoise, Grid, StepNoise
 from milepost.policies.flow.process import Process
 from milepost.recipe import Card, Train

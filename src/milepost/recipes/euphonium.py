@@ -5,9 +5,9 @@ from typing import Literal
 from milepost.credit.group import Normalised
 from milepost.credit.tree.steps import SameTurn, Steps
 from milepost.evaluation.images import DataGap, Diversity
-from milepost.objectives.added import WithCredit
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.exact_kl import TowardsSampler
+from milepost.objectives.combined.added import WithCredit
+from milepost.objectives.combined.exact_kl import TowardsSampler
 from milepost.policies.flow.guidance import Langevin, Tilted
 from milepost.policies.flow.noise import FlowNoise, Grid
 from milepost.policies.flow.process import Process

@@ -3,7 +3,7 @@
 from milepost.credit.group import Normalised
 from milepost.evaluation.images import DataGap, Diversity
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.exact_kl import ExactKL
+from milepost.objectives.combined.exact_kl import ExactKL
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Window
 from milepost.policies.flow.process import Process
 from milepost.recipe import Card, Train

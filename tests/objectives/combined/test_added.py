@@ -5,9 +5,9 @@ import torch
 
 from milepost.errors import SettingError
 from milepost.forest import Forest
-from milepost.objectives.added import WithCredit
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.exact_kl import ExactKL
+from milepost.objectives.combined.added import WithCredit
+from milepost.objectives.combined.exact_kl import ExactKL
 
 
 class Fixed:

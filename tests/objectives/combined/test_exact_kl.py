@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from milepost.divergence import Against
 from milepost.errors import SettingError
 from milepost.forest import Forest
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.exact_kl import ExactKL, TowardsSampler
+from milepost.objectives.combined.exact_kl import Against, ExactKL, TowardsSampler
 from milepost.objectives.kl import KLPenalty
 
 

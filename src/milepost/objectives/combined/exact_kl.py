@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from milepost import checks
-from milepost.divergence import Against
 from milepost.forest import Forest
 from milepost.objectives.kl import KLPenalty, k3
 from milepost.objectives.normalise import TokenMean, token_mean
 from milepost.objectives.trained import Normalise, trained, weights
-from milepost.part import Loss, Objective
+from milepost.part import Loss, Objective, Policy
+
+
+class Told(Protocol):
+    """What a policy says of steps beside a reference, one value per row, differentiable."""
+
+    @property
+    def log_prob(self) -> Tensor:
+        """Of what is stored, in nats; 0 at rows without a density."""
+        ...
+
+    @property
+    def divergence(self) -> Tensor:
+        """KL(policy || reference) of the distribution of the step, in nats."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Against:
+    """The same as a record."""
+
+    log_prob: Tensor
+    divergence: Tensor
+
+
+@runtime_checkable
+class Diverging(Protocol):
+    """A policy that knows its divergence from a reference."""
+
+    def against(self, forest: Forest, rows: Tensor, reference: Policy | None) -> Told:
+        """Log-probability and divergence of rows; without a reference, from what drew them."""
+        ...
+
+
+@runtime_checkable
+class PenalisesDivergence(Protocol):
+    """An objective in which the divergence itself stands: from a reference if it needs one, else from what drew."""
+
+    def compared(self, forest: Forest, against: Told) -> Loss:
+        """Loss of the forest's steps."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +91,7 @@ class ExactKL:
         part = KLPenalty(objective=self.objective, coefficient=self.coefficient, normalise=self.normalise)
         return part(forest, log_prob, reference)
 
-    def compared(self, forest: Forest, against: Against) -> Loss:
+    def compared(self, forest: Forest, against: Told) -> Loss:
         """Loss and `objective/*` metrics; `objective/kl` is the mean divergence, in nats per unit."""
         return _penalised(self.objective(forest, against.log_prob), self, forest, against)
 
@@ -94,12 +134,12 @@ class TowardsSampler:
         inner = self.objective(forest, log_prob, reference)
         return _penalised(inner, self, forest, Against(log_prob=log_prob, divergence=k3(near, far)))
 
-    def compared(self, forest: Forest, against: Against) -> Loss:
+    def compared(self, forest: Forest, against: Told) -> Loss:
         """Loss and `objective/*` metrics; `objective/kl` is the mean divergence, in nats per unit."""
         return _penalised(self.objective(forest, against.log_prob), self, forest, against)
 
 
-def _penalised(inner: Loss, part: ExactKL | TowardsSampler, forest: Forest, against: Against) -> Loss:
+def _penalised(inner: Loss, part: ExactKL | TowardsSampler, forest: Forest, against: Told) -> Loss:
     units = trained(forest, against.log_prob)
     distance = torch.where(units.mask, against.divergence, 0)
     loss = inner.loss + part.coefficient * (weights(units, part.normalise, distance) * distance).sum()

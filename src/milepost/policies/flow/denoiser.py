@@ -17,7 +17,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from milepost import keys as key_streams
-from milepost.divergence import Against
 from milepost.errors import SettingError
 from milepost.forest import Forest, Given
 from milepost.part import Observation, Policy, Proposals
@@ -47,6 +46,16 @@ class Network(Protocol):
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Its weights."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Against:
+    """Steps beside a reference, one value per row, differentiable."""
+
+    log_prob: Tensor
+    """Of what is stored, in nats; 0 at rows without a density."""
+    divergence: Tensor
+    """KL(policy || reference) of the distribution of the step, in nats."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

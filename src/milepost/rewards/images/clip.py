@@ -25,6 +25,8 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 def prepared(picture: Float[Tensor, "n 3 h w"], size: int) -> Float[Tensor, "n 3 s s"]:
     """Pictures as a CLIP model reads them: the middle square, resized with antialiasing, with normalised colours.
 
+        ((x + 1) / 2 - MEAN) / STD   of each colour of the resized square
+
     Args:
         picture: colours in [-1, 1].
         size: pixels along a side of what the model reads.

@@ -10,7 +10,7 @@ from milepost.engines.update import Updater, optimiser_for
 from milepost.environments.denoising import Prompts
 from milepost.errors import SettingError
 from milepost.objectives.clipped import Clipped
-from milepost.objectives.exact_kl import ExactKL
+from milepost.objectives.combined.exact_kl import ExactKL
 from milepost.policies.flow import kernel
 from milepost.policies.flow.denoiser import Denoiser
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid
