@@ -18,7 +18,7 @@ from milepost import recipe
 from milepost.cli import build_settings, output
 from milepost.engines import settings as sections
 from milepost.engines import toml_file
-from milepost.engines.settings import DOMAINS, RunSettings
+from milepost.engines.settings import DOMAINS, RECIPES, RunSettings
 from milepost.errors import FormatError, SettingError, unknown_name
 
 TRACKERS = ("tensorboard", "trackio")
@@ -160,7 +160,7 @@ def resolve(
     own = build_settings.of(name)
     typed, options = _take_free(flags)
     domain = _domain_of_tasks(given, typed) or domain or domain_of([name])
-    given = merged(DOMAINS.get(domain, {}), given)
+    given = merged(merged(DOMAINS.get(domain, {}), RECIPES.get(name, {})), given)
     asked = toml_file.from_mapping(RunSettings, merged({**given, "recipe": name}, options))
     chosen = toml_file.from_mapping(_record(own), asked.settings, inside="settings")
     kinds = _kinds(own)

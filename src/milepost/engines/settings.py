@@ -22,6 +22,17 @@ DOMAINS: Mapping[str, Mapping[str, Any]] = {
         "policy": {"max_tokens": 72},
         "update": {"steps": 18, "tasks_per_step": 16, "learning_rate": 2.5e-4},
     },
+    "control": {
+        "tasks": {"names": ["maze"], "train": 64, "held_out": 4},
+        "update": {
+            "steps": 40,
+            "tasks_per_step": 16,
+            "learning_rate": 2e-3,
+            "minibatches": 4,
+            "epochs": 4,
+            "gradient_clip": 0.5,
+        },
+    },
     "flow": {
         "tasks": {"names": ["digits"], "train": 10, "held_out": 60},
         "update": {"steps": 40, "tasks_per_step": 10, "learning_rate": 3e-4},
@@ -29,6 +40,13 @@ DOMAINS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Defaults of the recipes whose first domain this is, where they differ from the defaults below."""
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "carl": {
+        "tasks": {"names": ["highway"], "train": 256, "held_out": 6},
+        "update": {"steps": 30, "tasks_per_step": 16, "learning_rate": 1e-3},
+    },
+}
+"""Defaults of single recipes, where they differ from those of their domain: their task is another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +55,7 @@ class TaskSettings:
 
     names: tuple[str, ...] = ("chain_sum",)
     """Tasks, drawn in equal parts: reasoning-gym generators; or "search", also "search_1hop", "search_2hop",
-    "search_3hop"; or "digits", images to draw."""
+    "search_3hop"; "digits", images to draw; "maze", "highway", or a Gymnasium environment such as "CartPole-v1"."""
     train: int = 512
     """Tasks in the training pool."""
     held_out: int = 128

@@ -17,9 +17,10 @@ from milepost.engines.settings import UpdateSettings
 from milepost.forest import Forest
 from milepost.part import StatefulCredit, Task
 from milepost.policies.features import described
-from milepost.recipe import Card, Curate, Evaluate, Job, Search, Seeker, Train
+from milepost.recipe import Card, Curate, Evaluate, Job, Remembers, Search, Seeker, Train
 from milepost.rewards import combine, guard
 from milepost.sampling.frontier import Draw, grow
+from milepost.testing.control import balance
 from milepost.testing.forests import batch, difference
 from milepost.testing.parts import Check, check_part, require, run_all, same, scored_batch, settings
 from milepost.testing.strategies import check_choice, check_sampler
@@ -73,7 +74,8 @@ def check_recipe(name: str, *, tests: Path | None = None) -> tuple[str, ...]:
         yield Check(name="credit", run=lambda: _passes(lambda: check_part(job.credit, forest=solved)))
         scored = scored_batch(rewards)
         yield Check(name="objective", run=lambda: _passes(lambda: check_part(job.objective, forest=scored)))
-        yield Check(name="learns", run=lambda: _learns(job))
+        control = "control" in card.domains
+        yield Check(name="learns", run=lambda: _learns_to_balance(job) if control else _learns(job))
 
     return run_all(job, list(checks()))
 
@@ -237,6 +239,14 @@ def _settings(name: str, job: Job) -> None:
     require(same(again, job), "built with its defaults written out it is another job")
 
 
+def _learns_to_balance(job: Train) -> None:
+    first, second = (balance(job, steps=2) for _ in range(2))
+    require(same(first.losses, second.losses), "two runs of the same key differ")
+    require(all(abs(loss) < float("inf") for loss in first.losses), f"the losses are {first.losses}")
+    require(same(first.weights, second.weights), "two runs of the same key end with other weights")
+    require(bool(first.last.valid("advantage").any()), "no step has credit")
+
+
 def _learns(job: Train) -> None:
     first, second = (learn(job, steps=3) for _ in range(2))
     require(same(first.losses, second.losses), "two runs of the same key differ")
@@ -261,7 +271,8 @@ def learn(job: Train, *, steps: int, width_of_pool: int = 6) -> Learned:
     """
     pool = [_task(number) for number in range(width_of_pool)]
     policy, reference, beside = (TabularPolicy.random("abc", key=_KEY, length=2) for _ in range(3))
-    taught = None if job.learned is None else Beside.of(job.learned, beside, UpdateSettings())
+    own = None if isinstance(job.learned, Remembers) else job.learned
+    taught = None if own is None else Beside.of(own, beside, UpdateSettings())
     optimiser = torch.optim.SGD(list(policy.trainable().values()), lr=0.5)
     chosen = job.choice.init(pool, _KEY)
     credit: Any = job.credit.init() if isinstance(job.credit, StatefulCredit) else None

@@ -10,7 +10,7 @@ from milepost.errors import UnknownName
 
 
 def test_names():
-    assert [is_control(name) for name in ("CartPole-v1", "Meta-World/MT1", "highway")] == [True] * 3
+    assert [is_control(name) for name in ("CartPole-v1", "Meta-World/MT1", "highway", "maze")] == [True] * 4
     assert not any(is_control(name) for name in ("chain_sum", "digits", "search_2hop", "arc_1d"))
 
 
@@ -23,6 +23,9 @@ def test_options():
     assert world == Gymnasium(
         name="MiniGrid-Empty-5x5-v0", options={"observe": "full"}, layouts=1, train_size=2, held_out_size=1
     )
+    maze = control("maze", {}, train_size=2, held_out_size=1)
+    assert isinstance(maze, Gymnasium)
+    assert (maze.name, maze.layouts, maze.size) == ("MiniGrid-FourRooms-v0", 1, 19 * 19 * 3 + 4)
     with pytest.raises(UnknownName, match="layouts"):
         control("CartPole-v1", {"layout": 1}, train_size=1, held_out_size=1)
 

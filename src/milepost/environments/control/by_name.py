@@ -12,21 +12,22 @@ from milepost.errors import unknown_name
 
 Control: TypeAlias = Gymnasium | Highway
 HIGHWAY = "highway"
+MAZE = "maze"
 HIGHWAY_OPTIONS = ("vehicles", "lanes", "seconds", "speed_m_s", "keep_every")
 GYMNASIUM_OPTIONS = ("make", "layouts", "keep_every")
 _ID = re.compile(r"(Meta-World/|.*-v\d+$)")
 
 
 def is_control(name: str) -> bool:
-    """Whether a task is one of control: "highway", or the name of a Gymnasium environment, such as "CartPole-v1"."""
-    return name == HIGHWAY or _ID.match(name) is not None
+    """Whether a task is one of control: "highway", "maze", or the name of a Gymnasium environment."""
+    return name in (HIGHWAY, MAZE) or _ID.match(name) is not None
 
 
 def control(name: str, options: Mapping[str, Any], *, train_size: int, held_out_size: int) -> Control:
     """Build a control environment.
 
     Args:
-        name: as `is_control` knows it.
+        name: as `is_control` knows it; "maze" is MiniGrid's FourRooms, all of it seen, with one start by default.
         options: for the highway "vehicles", "lanes", "seconds" and "speed_m_s" of the route; else "make" (arguments of
             `gymnasium.make`, also "observe") and "layouts"; for both "keep_every".
         train_size: tasks in the training pool.
@@ -49,7 +50,10 @@ def control(name: str, options: Mapping[str, Any], *, train_size: int, held_out_
     if name == HIGHWAY:
         route = {key: given.pop(key) for key in ("seconds", "speed_m_s") if key in given}
         return Highway(route=Route(**route), **given, **sizes)
-    return Gymnasium(name=name, options=given.pop("make", {}), **given, **sizes)
+    made = given.pop("make", {})
+    if name == MAZE:
+        name, made, given = "MiniGrid-FourRooms-v0", {"observe": "full", **made}, {"layouts": 1, **given}
+    return Gymnasium(name=name, options=made, **given, **sizes)
 
 
 def surveyed(environment: object) -> Gymnasium | None:
