@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from milepost.cli import compare
+from milepost.errors import SettingError
+
 
 def last(done):
     return json.loads(done.out.splitlines()[-1])
@@ -172,3 +175,17 @@ def test_a_dry_run_shows_both_and_runs_nothing(call, engine):
     found = json.loads(done.out)
     assert {name: one["update"]["steps"] for name, one in found.items()} == {"barge-a": 3, "barge-b": 3}
     assert not Path("runs").exists()
+
+
+def test_a_budget_in_seconds_is_of_the_comparison_not_of_a_run():
+    words = compare.flags.split(["a", "b", "--steps", "3", "--cost", "seconds=20", "--width", "2"])
+    kept, seconds = compare._without_seconds(words)
+    assert (kept.flags, seconds) == (("--steps", "3", "--width", "2"), 20.0)
+    assert compare._without_seconds(compare.flags.split(["a", "b", "--cost=seconds=5"]))[1] == 5
+    assert compare._without_seconds(compare.flags.split(["a", "b", "--cost", "tokens=5"])) == (
+        compare.flags.split(["a", "b", "--cost", "tokens=5"]),
+        0.0,
+    )
+    for wrong in ("seconds=0", "seconds=nan", "seconds=soon"):
+        with pytest.raises(SettingError, match="number of seconds"):
+            compare._without_seconds(compare.flags.split(["a", "b", "--cost", wrong]))

@@ -109,7 +109,8 @@ def test_results_are_the_numbers_of_the_last_evaluation(two: tuple[Path, pairs.P
         assert result.metrics["success"] == one.evaluations[-1].success
         assert result.metrics["reward/payoff"] == one.evaluations[-1].rewards["payoff"]
         assert sum(result.by_task) / len(result.by_task) == pytest.approx(result.metrics["success"])
-        assert result.cost == one.cost
+        assert {**result.cost, "seconds": 0.0} == {**one.cost, "seconds": 0.0}
+        assert result.cost["seconds"] > 0
     described = pairs.describe(found)
     assert described["second"][1]["steps_done"] == 8
 
@@ -143,3 +144,18 @@ def test_held_out_metrics_without_tokens():
     )
     assert found == {}
     assert all(math.isfinite(value) for value in found.values())
+
+
+def test_equal_seconds_by_a_pilot_and_by_what_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A step of b takes half of a step of a, as timed: b gets twice the steps, and catches up on what it is behind."""
+    monkeypatch.setattr(pairs.pacing, "seconds_of", lambda folder: [2.0 if folder.parent.name == "a" else 1.0] * 4)
+    first, second = Side(name="a", settings=settings()), Side(name="b", settings=settings(tasks_per_step=2))
+    told: list[tuple[str, int]] = []
+    timed = pairs.timed(first, 6.0, tmp_path, lambda name, number, _: told.append((name, number)))
+    assert timed.settings.update.steps == 3
+    assert ("a", -1) in told
+    found = pairs.run(timed, second, count=2, unit="seconds", out=tmp_path, on_event=lambda *_: None)
+    assert [one.step for one in found.first] == [3, 3]
+    assert [one.step for one in found.second] == [8, 12]  # 8 s of a; then 8 - 4 s left over and 8 s more
+    costs = [one.cost["seconds"] for one in pairs.results(found.second)]
+    assert costs == [4.0, 4.0]

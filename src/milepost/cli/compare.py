@@ -28,6 +28,7 @@ Which of two methods is better on held-out tasks, at equal cost, in one sentence
 pool, the held-out tasks and the initial weights. The first sets the pace: it runs --steps steps, or until --cost is
 spent; the second then gets the budget that the first spent. A run ends at the step nearest to its budget.
 All flags of milepost run are allowed; one that only one of the recipes has goes to that one.
+--cost seconds=60 makes the time equal instead: a pilot says how many steps that is on this machine.
 Two folders of finished runs or repeats are compared as they are: paired where the seeds are the same. --unit UNIT is
 the cost that must be equal (default tokens).
 
@@ -48,6 +49,8 @@ class _Asked:
     second: Side
     launch: flags.Launch
     unit: str
+    seconds: float = 0.0
+    """Of each run of the first method; 0: its steps or its budget say when it ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +128,10 @@ def _show(asked: _Asked) -> None:
         output.say(tomli_w.dumps(both).rstrip())
 
 
-def _asked(words: flags.Words) -> _Asked:
+def _asked(given: flags.Words) -> _Asked:
     from milepost.engines.pairs import UNLIMITED, Side
 
+    words, seconds = _without_seconds(given)
     shared = flags.read_file(words.file)
     files = [flags.read_file(Path(name)) if name.endswith(".toml") else {} for name in words.names]
     recipes = [str(file.get("recipe", "")) or name for name, file in zip(words.names, files, strict=True)]
@@ -153,7 +157,28 @@ def _asked(words: flags.Words) -> _Asked:
     if cost and not said and not in_file:
         settings = sides[0].settings
         sides[0] = replace(sides[0], settings=replace(settings, update=replace(settings.update, steps=UNLIMITED)))
-    return _Asked(first=sides[0], second=sides[1], launch=chosen[0].launch, unit=next(iter(cost), "tokens"))
+    unit = "seconds" if seconds else next(iter(cost), "tokens")
+    if seconds and cost:
+        raise SettingError(f"cost={dict(cost)} stands beside seconds={seconds:g}: expected one unit to make equal.")
+    return _Asked(first=sides[0], second=sides[1], launch=chosen[0].launch, unit=unit, seconds=seconds)
+
+
+def _without_seconds(words: flags.Words) -> tuple[flags.Words, float]:
+    """The words without a budget in seconds, which no run has, and that budget; 0 where there is none."""
+    kept: list[str] = []
+    seconds = 0.0
+    for name, chunk in flags.chunks(words.flags):
+        value = chunk[-1].removeprefix("--cost=") if name == "--cost" else ""
+        if not value.startswith("seconds="):
+            kept += chunk
+            continue
+        try:
+            seconds = float(value.removeprefix("seconds="))
+        except ValueError:
+            seconds = 0.0
+        if not (0 < seconds < math.inf):
+            raise SettingError(f"--cost {value} is not allowed: expected a number of seconds above 0.")
+    return replace(words, flags=tuple(kept)), seconds
 
 
 def _names(given: Sequence[str]) -> tuple[str, str]:
@@ -202,7 +227,8 @@ def _run(asked: _Asked, out: Path) -> Pairs:
             tellers[name, number](event)
 
         count = asked.launch.repeats or REPEATS
-        return pairs.run(asked.first, asked.second, count=count, unit=asked.unit, out=out, on_event=tell)
+        first = pairs.timed(asked.first, asked.seconds, out, tell) if asked.seconds else asked.first
+        return pairs.run(first, asked.second, count=count, unit=asked.unit, out=out, on_event=tell)
 
 
 # ---- what came out ----

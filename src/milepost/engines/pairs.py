@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from milepost import checks
 from milepost.engines import repeats
 from milepost.engines.events import Event
+from milepost.engines.pairing import pacing
 from milepost.engines.repeats import Standing
 from milepost.engines.settings import RunSettings
 from milepost.errors import SettingError
@@ -48,7 +49,7 @@ def run(first: Side, second: Side, *, count: int, unit: str, out: Path, on_event
         first: sets the pace: it runs its steps, or until its own budget is spent.
         second: runs to the step at which it has spent most nearly as much.
         count: pairs, at least 1.
-        unit: unit of cost that is made equal.
+        unit: unit of cost that is made equal; of "seconds" see `pairing.pacing`.
         out: folder; runs go to <out>/<name>/repeat-0, ... Finished ones are kept, stopped ones continued.
         on_event: told the method's name, the number of the pair and what happened.
 
@@ -61,6 +62,8 @@ def run(first: Side, second: Side, *, count: int, unit: str, out: Path, on_event
     """
     checks.at_least("repeats", count, 1)
     _same(first.settings, second.settings)
+    if unit == pacing.SECONDS:
+        return _by_time(first, second, count=count, out=out, on_event=on_event)
     found: tuple[list[Standing], list[Standing]] = ([], [])
     for number in range(count):
         seed = repeats.seed_of(first.settings.seed, number)
@@ -69,6 +72,48 @@ def run(first: Side, second: Side, *, count: int, unit: str, out: Path, on_event
         found[0].append(pace)
         found[1].append(_through(second, replace(budget, seed=seed), number, out, on_event))
     return Pairs(first=tuple(found[0]), second=tuple(found[1]))
+
+
+def _by_time(first: Side, second: Side, *, count: int, out: Path, on_event: OnPair) -> Pairs:
+    """The second gets the steps that make up the seconds it is behind, by what its steps have taken so far."""
+    found: tuple[list[Standing], list[Standing]] = ([], [])
+    trial = repeats.see_through(
+        pacing.pilot(second.settings),
+        out / second.name / "pilot",
+        on_event=lambda event: on_event(second.name, -1, event),
+    )
+    times = pacing.seconds_of(trial.folder)
+    behind, taken = 0.0, list[float]()
+    for number in range(count):
+        seed = repeats.seed_of(first.settings.seed, number)
+        found[0].append(_through(first, replace(first.settings, seed=seed), number, out, on_event))
+        behind += sum(pacing.seconds_of(found[0][-1].folder))
+        steps = pacing.steps_for(behind, pacing.typical(taken or times))
+        found[1].append(
+            _through(second, replace(pacing.fixed(second.settings, steps), seed=seed), number, out, on_event)
+        )
+        spent = pacing.seconds_of(found[1][-1].folder)
+        behind, taken = max(behind - sum(spent), 0.0), [*taken, *spent]
+    return Pairs(first=tuple(found[0]), second=tuple(found[1]))
+
+
+def timed(side: Side, limit_s: float, out: Path, on_event: OnPair) -> Side:
+    """A method with as many steps as take a given time here.
+
+    Args:
+        side: the method.
+        limit_s: seconds of each of its runs.
+        out: folder of the comparison; a pilot of a few steps goes there.
+        on_event: as for `run`; the pilot's number is -1.
+
+    Returns:
+        The method, with that number of steps and no budget.
+    """
+    trial = repeats.see_through(
+        pacing.pilot(side.settings), out / side.name / "pilot", on_event=lambda event: on_event(side.name, -1, event)
+    )
+    steps = pacing.steps_for(limit_s, pacing.typical(pacing.seconds_of(trial.folder)))
+    return replace(side, settings=pacing.fixed(side.settings, steps))
 
 
 def _through(side: Side, settings: RunSettings, number: int, out: Path, on_event: OnPair) -> Standing:
@@ -163,7 +208,9 @@ def results(runs: Sequence[Standing]) -> tuple[Result, ...]:
         _, by_task = evaluate.success_by_task(forest)
         rewards = {f"reward/{name}": value for name, value in last.rewards.items()}
         metrics = {"success": last.success, **held_out_metrics(forest, last.samples), **rewards, **last.measures}
-        found.append(Result(seed=one.settings.seed, metrics=metrics, cost=one.cost, by_task=by_task.tolist()))
+        times = pacing.seconds_of(one.folder)
+        cost = {**one.cost, pacing.SECONDS: sum(times)} if times else one.cost
+        found.append(Result(seed=one.settings.seed, metrics=metrics, cost=cost, by_task=by_task.tolist()))
     return tuple(found)
 
 
