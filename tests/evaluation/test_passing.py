@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from milepost import keys
 from milepost.errors import ColumnError, SettingError, ShapeError
-from milepost.evaluation.passing import chance_of_one, distinct_at_k, pass_at_k, passes
+from milepost.evaluation.passing import chance_of_one, distinct_at_k, pass_at_k, pass_hat_k, passes
 from milepost.forest import Forest
 from milepost.testing.answers import solved
 
@@ -39,6 +39,20 @@ def test_distinct_against_enumeration_of_all_draws():
         assert_close(
             distinct_at_k(solution, group, 1, ok, k=k), torch.tensor([truth], dtype=torch.float64), rtol=1e-12, atol=0
         )
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_all_of_k_against_binomials_and_enumeration(n):
+    for c in range(n + 1):
+        flags, group, ok = one_group([1] * c + [0] * (n - c))
+        found = [float(pass_hat_k(flags.bool(), group, 1, ok, k=k)) for k in range(1, n + 1)]
+        for k, one in enumerate(found, 1):
+            draws = list(itertools.combinations(flags.tolist(), k))
+            assert_close(one, math.comb(c, k) / math.comb(n, k), rtol=1e-12, atol=1e-15)
+            assert_close(one, sum(all(draw) for draw in draws) / len(draws), rtol=1e-12, atol=1e-15)
+        assert found == sorted(found, reverse=True)
+        assert_close(found[0], c / n)
+        assert math.isnan(float(pass_hat_k(flags.bool(), group, 1, ok, k=n + 1)))
 
 
 def test_published_example():

@@ -75,6 +75,34 @@ def pass_at_k(
     return chance_of_one(right, count, k=k)
 
 
+def pass_hat_k(
+    solved: Bool[Tensor, " n"], group: Int[Tensor, " n"], groups: int, ok: Bool[Tensor, " n"], *, k: int
+) -> Float[Tensor, " g"]:
+    """Unbiased estimate, for every task, of the chance that all of k independent runs succeed.
+
+        pass^k_g = C(c_g, k) / C(n_g, k),   c_g successes of the n_g runs that count
+
+    Args:
+        solved: whether each run succeeded; of no matter where not ok.
+        group: task of each run, in [0, groups).
+        groups: number of tasks.
+        ok: which runs count.
+        k: runs drawn, at least 1.
+
+    Returns:
+        float64 in [0, 1]; NaN for tasks with fewer than k runs that count.
+
+    Raises:
+        ShapeError: lengths differ, or ids outside [0, groups).
+        SettingError: `k` is not a whole number of at least 1.
+
+    Source: tau-bench, arXiv:2406.12045, section 3.   Limits: k = 1 is the share of successes; it never rises with k.
+    """
+    segments.check_groups(solved, group, groups, ok)
+    count, failed = segments.group_count(group, groups, ok), segments.group_count(group, groups, ok & ~solved)
+    return 1 - chance_of_one(failed, count, k=k)
+
+
 def distinct_at_k(
     solution: Int[Tensor, " n"], group: Int[Tensor, " n"], groups: int, ok: Bool[Tensor, " n"], *, k: int
 ) -> Float[Tensor, " g"]:
