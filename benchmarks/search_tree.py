@@ -23,6 +23,7 @@ from milepost import keys
 from milepost.columns import End
 from milepost.credit.tree.values import SoftMean
 from milepost.environments.denoising import Denoising
+from milepost.evaluation.intervals import mean_interval
 from milepost.forest import Forest
 from milepost.policies.flow.digits import Load
 from milepost.policies.flow.noise import FlowNoise, Grid
@@ -208,6 +209,13 @@ def told(values: Sequence[float], places: int = 3) -> str:
     return f"{float(tensor.mean()):.{places}f} ± {float(tensor.std() / len(tensor) ** 0.5):.{places}f}"
 
 
+def apart(own: dict, first: str, second: str, calls: int, place: int) -> str:
+    """Mean of the paired differences, with its 95 % interval."""
+    pairs = zip(own[first][str(calls)], own[second][str(calls)], strict=True)
+    found = mean_interval([a[place] - b[place] for a, b in pairs])
+    return f"{found.estimate:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
 def table(tasks: Sequence[Task], results: dict) -> str:
     """Distances and rewards at the largest budget."""
     lines = ["| task, calls | " + " | ".join(DRAWS) + " |", "|---|" + "---|" * len(DRAWS)]
@@ -220,6 +228,11 @@ def table(tasks: Sequence[Task], results: dict) -> str:
         calls, own = task.budgets[-1], results[task.name]
         cells = [told([one[1] for one in own[name][str(calls)]], 4) for name in FINDS[:3]]
         lines.append(f"| {task.name}, {calls:,}: reward of the one that is chosen | " + " | ".join(cells) + " |")
+    for task in tasks:
+        for first, second, place in (("DTS", "resampling", 0), ("DTS*", "best of n", 1)):
+            for alpha in (0.8, 0.3):
+                told_apart = apart(results[task.name], f"{first}, alpha {alpha}", second, task.budgets[-1], place)
+                lines.append(f"{task.name}: {first}, alpha {alpha}, less {second}: {told_apart}")
     return "\n".join(lines)
 
 
@@ -228,7 +241,7 @@ def draw(tasks: Sequence[Task], results: dict, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "milepost"
+    mpl.rcParams |= {"svg.hashsalt": "milepost", "svg.fonttype": "none"}
     from matplotlib import pyplot as plt
 
     figure, panels = plt.subplots(2, len(tasks), figsize=(12, 6.5), layout="constrained")
@@ -240,6 +253,8 @@ def draw(tasks: Sequence[Task], results: dict, path: Path) -> None:
                 error = values.std(1) / values.shape[1] ** 0.5
                 panel.errorbar(task.budgets, values.mean(1), error, fmt=style, label=name, capsize=2)
             panel.set_xscale("log")
+            panel.set_xticks(task.budgets, [f"{calls:,}" for calls in task.budgets])
+            panel.set_xticks([], minor=True)
             panel.set_xlabel("model calls")
             panel.set_ylabel(task.measure if row == 0 else "reward of the chosen one")
             panel.set_title(task.name)

@@ -55,3 +55,9 @@ def test_wrong_usage(here, capsys):
     assert main(["run", "informed-rrt-star", "--width", "3"]) == 2
     assert main(["run", "informed-rrt-star", "--help"]) == 0
     assert "draws per problem" in capsys.readouterr().out
+
+
+def test_listed_numbers_stay_numbers(here, capsys):
+    assert main(["run", "dts", "--forks", "3", "5", "--classes", "class 1", "--dry-run"]) == 0
+    found = tomllib.loads(capsys.readouterr().out)["settings"]
+    assert (found["forks"], found["classes"]) == ([3, 5], ["class 1"])

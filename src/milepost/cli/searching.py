@@ -85,13 +85,13 @@ def _parser(name: str, own: Sequence[build_settings.Setting]) -> argparse.Argume
     parser = output.Parser(prog=f"milepost run {name}", argument_default=argparse.SUPPRESS)
     for one in own:
         listed = not isinstance(one.default, int | float | str | bool)
-        kind = type(one.default) if not listed else str
+        kind = type(one.default[0]) if listed and one.default else str if listed else type(one.default)
         flag = "--" + one.name.replace("_", "-")
         help_line = f"{one.doc} (default: {one.default})".replace("%", "%%")
         if isinstance(one.default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_line)
         elif listed:
-            parser.add_argument(flag, nargs="+", help=help_line)
+            parser.add_argument(flag, nargs="+", type=kind, help=help_line)
         else:
             parser.add_argument(flag, type=kind, help=help_line)
     parser.add_argument("--seed", type=int, default=None, help="every random draw follows from it")
