@@ -47,7 +47,7 @@ CARD = Card(
         "two trees for a class, whose images are one group; trees = 1 is the paper's",
         "the best image must beat the mean of its batch to be followed; the window moves every 5 updates",
     ),
-    advice=("For rectified flows; for a diffusion set imitate = 0.", "More noise at depth gives variety, not reward."),
+    advice=("For rectified flows: noise and pull are theirs.", "More noise at depth gives variety, not reward."),
     bibtex="@misc{fu2025dynamictreerpo, title={Dynamic-TreeRPO: Breaking the Independent Trajectory Bottleneck with "
     "Structured Sampling}, author={Fu, Xiaolong and others}, year={2025}, eprint={2509.23352}, archivePrefix={arXiv}}",
 )
