@@ -110,7 +110,9 @@ def render(folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> str:
     parts: Any = environment.get_template("parts.html.jinja").make_module({"strip": shapes.strip})
     shown = _kept(found)
     scale = shades.scale_of(
-        kept.steps.number("advantage", leaf) for kept in shown for one in kept.found for leaf in one.leaves
+        kept.steps.number("advantage", row)
+        for kept in shown
+        for row in range(len(kept.steps))  # of steps, not ends only
     )
     context = {**_head(found), **_numbers(found), **_held_out(found, parts), "strip": shapes.strip}
     context |= {"credit_scale": scale, "batches": (), "samples": (), "left_out": "", "kinds": (), "filters": ""}
