@@ -1,0 +1,122 @@
+"""Control, measured: exploration with and without a bonus, what a driver learns from two rewards, and another PPO.
+
+python -m benchmarks.control explore [--seeds 3] [--updates 18]     cells of a maze seen at equal steps
+python -m benchmarks.control drive [--seeds 1] [--updates 12]       completion and infractions on held-out roads
+python -m benchmarks.control sb3 [--seeds 2] [--updates 10]         CartPole, ours and Stable-Baselines3's PPO
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from milepost import storage
+from milepost.engines import folder, local
+from milepost.engines.events import Event
+from milepost.engines.sb3.wrapper import rewarded
+from milepost.engines.settings import KeepSettings, RunSettings, TaskSettings, UpdateSettings
+from milepost.environments.control.gym import Gymnasium
+from milepost.evaluation.intervals import mean_interval
+from milepost.rewards.control.episodes import Payoff
+
+MAZE = "MiniGrid-SimpleCrossingS11N5-v0"
+AGENT = 10
+"""Number of the agent among MiniGrid's objects."""
+
+
+def settings(recipe: str, task: str, seed: int, updates: int, **given: Any) -> RunSettings:
+    """A run of one recipe on one task."""
+    options = given.pop("options", {})
+    rate = given.pop("rate", 3e-3)
+    update = UpdateSettings(
+        steps=updates, tasks_per_step=16, learning_rate=rate, minibatches=4, epochs=4, gradient_clip=0.5
+    )
+    tasks = TaskSettings(names=(task,), train=256, held_out=given.pop("held_out", 2), options=options)
+    return RunSettings(recipe=recipe, seed=seed, settings=given, tasks=tasks, update=update, keep=KeepSettings())
+
+
+def quiet(event: Event) -> None:
+    """Watch nothing."""
+
+
+def cells(run: Path, updates: int) -> int:
+    """Cells of a maze in which the agent stood in the first updates of a run."""
+    seen: set[int] = set()
+    for update in range(1, updates + 1):
+        shown = storage.read(folder.forest(run, update))["observation"][:, 4:]
+        side = round((shown.shape[1] / 3) ** 0.5)
+        seen |= set((shown.view(-1, side, side, 3)[..., 0] == AGENT).flatten(1).int().argmax(1).tolist())
+    return len(seen)
+
+
+def explore(seeds: int, updates: int) -> dict[str, Any]:
+    """Cells seen by each bonus, by seed, and intervals of the differences to no bonus."""
+    options = {MAZE: {"layouts": 1, "make": {"observe": "full", "max_steps": 60}}}
+    found: dict[str, list[int]] = {"rdd": [], "rnd": [], "none": []}
+    for seed in range(seeds):
+        for bonus, counts in found.items():
+            with tempfile.TemporaryDirectory() as held:
+                chosen = settings("rdd", MAZE, seed, updates, bonus=bonus, discount=0.97, options=options)
+                local.run(chosen, Path(held) / "run", on_event=quiet)
+                counts.append(cells(Path(held) / "run", updates))
+    gaps = {
+        f"{one} less {other}": mean_interval([float(a - b) for a, b in zip(found[one], found[other], strict=True)])
+        for one, other in (("rdd", "none"), ("rnd", "none"), ("rdd", "rnd"))
+    }
+    return {"cells": found, **{name: (gap.estimate, gap.low, gap.high) for name, gap in gaps.items()}}
+
+
+def drive(seeds: int, updates: int) -> dict[str, Any]:
+    """Completion and infractions of held-out episodes before and after, by reward."""
+    found: dict[str, Any] = {}
+    for reward in ("carl", "simulator"):
+        for seed in range(seeds):
+            with tempfile.TemporaryDirectory() as held:
+                chosen = settings("carl", "highway", seed, updates, reward=reward, held_out=6, rate=1e-3)
+                done = local.run(chosen, Path(held) / "run", on_event=quiet)
+            found[f"{reward} {seed}"] = {
+                name: [one.rewards[name] for one in (done.first, done.last)] for name in ("completion", "infraction")
+            }
+    return found
+
+
+def beside(seeds: int, updates: int) -> dict[str, Any]:
+    """Mean payoff of the last episodes on CartPole, at equal environment steps."""
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.monitor import Monitor
+
+    world, found = Gymnasium(name="CartPole-v1", train_size=256), {"ours": [], "stable-baselines3": []}
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as held:
+            chosen = settings("rdd", "CartPole-v1", seed, updates, bonus="none", width=2)
+            done = local.run(chosen, Path(held) / "run", on_event=quiet)
+            last = storage.read(folder.forest(Path(held) / "run", updates))
+        found["ours"].append(float((last.depth()[last.leaves()]).double().mean()))
+        torch.set_num_threads(1)
+        env = Monitor(rewarded(world, world, {Payoff(largest=1.0): 1.0}))
+        steps = int(done.cost["environment_steps"])
+        PPO("MlpPolicy", env, seed=seed, device="cpu", n_steps=1024, learning_rate=1e-3).learn(steps)
+        lengths = env.get_episode_lengths()[-32:]
+        found["stable-baselines3"].append(sum(lengths) / len(lengths))
+        found.setdefault("steps", []).append(steps)
+    return found
+
+
+def main() -> None:
+    """Measure what is asked for and print it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("explore", "drive", "sb3"))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--updates", type=int, default=12)
+    options = parser.parse_args()
+    measure = {"explore": explore, "drive": drive, "sb3": beside}[options.what]
+    print(json.dumps(measure(options.seeds, options.updates), indent=1))
+
+
+if __name__ == "__main__":
+    main()

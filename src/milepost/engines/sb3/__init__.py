@@ -1,0 +1,1 @@
+"""Inside Stable-Baselines3: its learners on our environments and rewards."""
