@@ -64,13 +64,10 @@ def test_recorded_once(tmp_path):
     assert calls == ["point"]
     part("point", keys.root(1))
     assert calls == ["point", "point"]
-    (file,) = list(next(tmp_path.glob("point/*")).glob("data/main_data.hdf5"))
-    file.write_bytes(file.read_bytes()[:100])
-    damaged = next(tmp_path.glob("point/*"))
+    for file in tmp_path.glob("point/*/data/main_data.hdf5"):
+        file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(FormatError, match="Remove it"):
-        for key in (keys.root(0), keys.root(1)):
-            part("point", key)
-    assert damaged.exists()
+        part("point", keys.root(0))
     assert len(Stored(record=record, bounds=part.bounds)("point", keys.root(0))) == 8
 
 

@@ -8,7 +8,10 @@ from milepost.environments.offline.worlds import Episode, World, forest_of
 POINT = World(name="point", environment="none", limit=10, low=(-1.0,), high=(1.0,))
 
 
-def trajectories(count, *, steps=10, key=keys.root(1), action=None):
+KEY = keys.root(1)
+
+
+def trajectories(count, *, steps=10, key=KEY, action=None):
     """A forest of `count` trajectories; `action` maps a state and a draw to an action."""
     stream, found = keys.generator(key), []
     for _ in range(count):

@@ -1,0 +1,1 @@
+"""Recipes that measure, as tables for the evidence."""

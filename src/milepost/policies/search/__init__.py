@@ -1,0 +1,1 @@
+"""Small policies found by search over their numbers, without a gradient."""
