@@ -133,6 +133,8 @@ def train(rows: Path, start: Path, out: Path, options: argparse.Namespace) -> No
     import datasets
     import trl
 
+    from milepost.policies.loading import EMBEDDED
+
     found = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
     shared = {
         "output_dir": str(out), "per_device_train_batch_size": 8, "max_length": 512, "learning_rate": options.rate,
@@ -147,7 +149,11 @@ def train(rows: Path, start: Path, out: Path, options: argparse.Namespace) -> No
         trainer = trl.SFTTrainer(model=str(start), args=trl.SFTConfig(**shared), train_dataset=data)
     trainer.train()
     trainer.save_model(str(out))
-    trainer.processing_class.save_pretrained(str(out))
+    # without the chat template: with one, prompts would be written with a system message that the model never saw
+    for file in (*out.glob("tokenizer*"), *out.glob("chat_template*")):
+        file.unlink()
+    for file in (EMBEDDED.parent / "embedded_search").glob("tokenizer*"):
+        shutil.copy(file, out)
     losses = [one["loss"] for one in trainer.state.log_history if "loss" in one]
     print(json.dumps({"first loss": losses[0], "last loss": losses[-1]}))
 
