@@ -178,13 +178,13 @@ def test_a_mended_reward_lets_the_run_continue(tmp_path: Path, monkeypatch: pyte
     assert local.resume(tmp_path / "run", on_event=quiet).steps_done == 9
 
 
-@pytest.mark.parametrize(("budget", "steps"), [(100.0, 3), (111.9, 3), (112.1, 4), (128.0, 4), (1.0, 1)])
-def test_a_budget_stops_at_the_step_nearest_to_it(tmp_path: Path, budget: float, steps: int) -> None:
+@pytest.mark.parametrize(
+    ("budget", "steps", "spent"), [(100.0, 3, 96), (112.0, 4, 112), (118.0, 4, 120), (128.0, 4, 128), (1.0, 1, 32)]
+)
+def test_the_last_step_is_cut_to_fit_the_budget(tmp_path: Path, budget: float, steps: int, spent: int) -> None:
     settings = replace(letter_world.settings(50), cost={"tokens": budget})
     outcome = local.run(settings, tmp_path / "run", on_event=quiet)
-    assert outcome.stopped == "budget"
-    assert outcome.steps_done == steps
-    assert outcome.cost["tokens"] == steps * 32
+    assert (outcome.stopped, outcome.steps_done, outcome.cost["tokens"]) == ("budget", steps, spent)
 
 
 def test_scoring_passes_are_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

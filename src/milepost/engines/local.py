@@ -213,7 +213,8 @@ class _Loop:
         """A scored batch and its roots that train: all, or with dynamic sampling those whose group is alive."""
         rule = dynamic.DynamicSampling(rounds=self.world.job.resample_rounds)
         drawn_before: dict[str, int] = {}
-        filled = rule.begin(self.settings.update.tasks_per_step)
+        share = self.settings.room(self.cost, self.step)
+        filled = rule.begin(max(1, round(share * self.settings.update.tasks_per_step)))
         while (count := rule.ask(filled)) > 0:
             filled = rule.tell(filled, self._drawn(count, key, drawn_before))
         alive = filled.kept.roots()
@@ -379,7 +380,7 @@ class _Loop:
         return outcome
 
     def _spent(self) -> bool:
-        return self.settings.spent(self.cost, self.step)
+        return self.settings.room(self.cost, self.step) == 0
 
     def _reward_names(self, *, total: bool = True) -> tuple[str, ...]:
         names = tuple(reward.name for reward in self.world.job.rewards)

@@ -47,7 +47,7 @@ def run(first: Side, second: Side, *, count: int, unit: str, out: Path, on_event
 
     Args:
         first: sets the pace: it runs its steps, or until its own budget is spent.
-        second: runs to the step at which it has spent most nearly as much.
+        second: runs until it has spent as much; its last step is cut to fit.
         count: pairs, at least 1.
         unit: unit of cost that is made equal; of "seconds" see `pairing.pacing`.
         out: folder; runs go to <out>/<name>/repeat-0, ... Finished ones are kept, stopped ones continued.

@@ -35,7 +35,7 @@ class Standing:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do: the last step is done or the budget spent, and the end is evaluated."""
-        spent = self.settings.spent(self.cost, self.step)
+        spent = self.settings.room(self.cost, self.step) == 0
         evaluated = bool(self.evaluations) and self.evaluations[-1].step == self.step
         return evaluated and (spent or self.step >= self.settings.update.steps)
 

@@ -14,6 +14,8 @@ from milepost.errors import SettingError
 
 BUDGET_UNITS = ("tokens", "model_calls", "reward_calls", "environment_steps")
 """Units that the loop counts, see `measure.COST`. Time is none: a run must not depend on the machine."""
+SMALLEST_STEP = 0.25
+"""Smallest share of a step that is still trained on: the gradient of very few tasks is mostly noise."""
 
 
 DOMAINS: Mapping[str, Mapping[str, Any]] = {
@@ -164,7 +166,7 @@ class RunSettings:
     reward: tuple[str, ...] = ()
     """Reward functions of the user's own, as "file.py:function" or "module:function", in place of the recipe's."""
     cost: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Budget by unit, such as {"tokens": 200000}: training stops at the step nearest to it, see `spent`."""
+    """Budget by unit, such as {"tokens": 200000}: the last step is cut to fit, see `room`."""
 
     def __post_init__(self) -> None:
         """Check the budget's units."""
@@ -175,18 +177,20 @@ class RunSettings:
             if ":" not in entry:
                 raise SettingError(f"reward={entry!r} is not allowed: expected file.py:function or module:function.")
 
-    def spent(self, cost: Mapping[str, float], steps: int) -> bool:
-        """Whether a budget is spent as nearly as whole steps allow.
+    def room(self, cost: Mapping[str, float], steps: int) -> float:
+        """Share of one more step that the budgets have room for.
 
-        A step costs about as much as the mean c / k of those before it. The run ends where c + c / (2 k) >= limit: one
-        more step would end further from the limit. So costs that are made equal differ by chance, not by one step each.
+        A step costs about as much as the mean c / k of those before it, so the share is (limit - c) k / c, the least of
+        all units, at most 1. The last step draws that share of its tasks: costs that are made equal then differ by
+        chance, and not by up to a step each.
 
         Args:
             cost: spent so far, c, by unit.
             steps: done so far, k.
 
         Returns:
-            True where that holds for any unit of the budget.
+            1 for a whole step, less for a part; 0 where less than `SMALLEST_STEP` fits.
         """
-        share = 1 + 0.5 / max(steps, 1)
-        return any(cost.get(unit, 0.0) * share >= limit for unit, limit in self.cost.items())
+        spent = [(limit, cost.get(unit, 0.0)) for unit, limit in self.cost.items()]
+        room = min((1.0, *((limit - c) * steps / c for limit, c in spent if c > 0)))
+        return room if room >= SMALLEST_STEP else 0.0
