@@ -13,8 +13,8 @@ from milepost.environments.offline.behaviours import Arena, Recorder
 from milepost.evaluation.offline import errors
 from milepost.evaluation.offline.comparison import Comparison
 from milepost.forest import Forest
-from milepost.moves import moves_of, returns
 from milepost.policies.offline.cloning import Cloning
+from milepost.traces.moves import moves_of, returns
 
 KEY = keys.root(0)
 LOW, HIGH = (-2.0,), (2.0,)

@@ -1,7 +1,6 @@
 """SS-ORL: offline learning when most trajectories have no actions: an inverse dynamics model writes them."""
 
 from milepost.bridges.minari_files import Stored
-from milepost.curation.relabel.inverse import InverseDynamics
 from milepost.curation.relabel.labels import ProxyLabels
 from milepost.curation.relabel.split import Split
 from milepost.environments.offline.behaviours import Arena, Recorder
@@ -62,9 +61,7 @@ def build(
     tasks: tuple[str, ...] = ("pendulum", "swimmer"),  # by their names
     repeats: int = 3,  # data sets per task
     recorded: int = 200,  # episodes in each
-    share: float = 0.1,  # of the trajectories, that keeps its actions
-    quality: float = 0.5,  # share of the worst trajectories that they are drawn from
-    past: int = 1,  # states before the current one that the inverse model sees
+    share: float = 0.1,  # of the trajectories, the worse half, that keeps its actions
     members: int = 3,  # inverse models in the ensemble
     updates: int = 1200,  # of TD3+BC
     folder: str = "",  # where the data sets of Minari are kept; empty: nowhere
@@ -73,8 +70,8 @@ def build(
     arena = Arena()
     experiment = Comparison(
         record=Stored(record=Recorder(episodes=recorded), bounds=arena.bounds, folder=folder),
-        split=Split(share=share, quality=quality),
-        labels=ProxyLabels(inverse=InverseDynamics(), past=past, members=members),
+        split=Split(share=share),
+        labels=ProxyLabels(members=members),
         learners={"TD3+BC": TD3BC(training=Training(steps=updates)), "cloning": Cloning()},
         arena=arena,
     )

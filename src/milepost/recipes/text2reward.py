@@ -66,14 +66,13 @@ def build(
     repeats: int = 1,  # probes, programs and trainings per task
     chat: str = "template",  # what writes: "template", a model's address such as http://host:port/v1#name, a model here
     record: str = "",  # file of replies: they are kept there; with --chat NAME and a kept reply nobody is asked
-    tries: int = 5,  # programs that may fail a check before the run gives up
     generations: int = 10,  # of the search
     population: int = 12,  # rules per generation
     jail: str = "process",  # level at which programs run
 ) -> Evaluate:
     """Build the job; all arms have the same probes, starts and draws."""
     model = Template() if chat == "template" else named_chat.chat(chat)
-    writer = Writer(chat=cached(model, record), jail=opened(jail), tries=tries)
+    writer = Writer(chat=cached(model, record), jail=opened(jail))
     climb = CrossEntropy(generations=generations, population=population)
     source = Source(writer=writer, card=card(), sentence=sentence)
     study = Study(rewards=source, probes=Probes(), stage=LinearStage(), climb=climb)

@@ -5,7 +5,7 @@ import torch
 
 from milepost.curation.relabel.windows import scale_of, windows
 from milepost.errors import SettingError
-from milepost.moves import moves_of
+from milepost.traces.moves import moves_of
 from tests.environments.offline.trajectories import trajectories
 
 

@@ -8,7 +8,7 @@ from milepost.environments.offline import behaviours
 from milepost.environments.offline.behaviours import Arena, Linear, Recorder, SwingUp
 from milepost.environments.offline.worlds import World, play, returns_of, world
 from milepost.errors import SettingError, UnknownName
-from milepost.moves import moves_of, returns
+from milepost.traces.moves import moves_of, returns
 
 KEY = keys.root(0)
 

@@ -5,8 +5,8 @@ import torch
 
 from milepost import keys
 from milepost.errors import SettingError
-from milepost.moves import moves_of
 from milepost.policies.offline.algorithms import CQL, IQL, TD3BC, Training
+from milepost.traces.moves import moves_of
 from tests.environments.offline.trajectories import trajectories
 
 LOW, HIGH, KEY = torch.tensor([-1.0]), torch.tensor([1.0]), keys.root(0)

@@ -5,8 +5,8 @@ import torch
 
 from milepost import keys
 from milepost.errors import SettingError
-from milepost.moves import moves_of, returns
 from milepost.policies.offline.cloning import Cloning, best
+from milepost.traces.moves import moves_of, returns
 from tests.environments.offline.trajectories import trajectories
 
 LOW, HIGH, KEY = torch.tensor([-1.0]), torch.tensor([1.0]), keys.root(0)

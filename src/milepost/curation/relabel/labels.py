@@ -16,7 +16,7 @@ from milepost.curation.relabel.inverse import InverseDynamics, Learned
 from milepost.curation.relabel.windows import Scale, scale_of, windows
 from milepost.errors import SettingError
 from milepost.forest import Forest
-from milepost.moves import Moves, moves_of
+from milepost.traces.moves import Moves, moves_of
 
 UNCERTAINTY = "extra.action_variance"
 """Column of the uncertainty: variance of the label, mean over the numbers of an action, in their unit squared."""

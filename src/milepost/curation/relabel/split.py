@@ -14,7 +14,7 @@ from torch import Tensor
 from milepost import checks, keys
 from milepost.errors import SettingError
 from milepost.forest import Forest
-from milepost.moves import moves_of, returns
+from milepost.traces.moves import moves_of, returns
 
 
 def lowest(returns: Float[Tensor, " m"], quality: float) -> Bool[Tensor, " m"]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from milepost import checks, keys
 from milepost.environments.offline.worlds import Episode, World, forest_of, play, returns_of, world
 from milepost.forest import Forest
-from milepost.moves import Controller
+from milepost.traces.moves import Controller
 
 
 @dataclass(kw_only=True, eq=False)

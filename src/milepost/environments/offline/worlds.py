@@ -16,7 +16,7 @@ from milepost import keys, optional
 from milepost.columns import End, Origin
 from milepost.errors import unknown_name
 from milepost.forest import Forest
-from milepost.moves import Controller
+from milepost.traces.moves import Controller
 
 
 @dataclass(frozen=True, kw_only=True)

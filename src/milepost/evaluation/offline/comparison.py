@@ -13,8 +13,8 @@ from torch import Tensor
 from milepost import checks, keys
 from milepost.evaluation.offline import errors
 from milepost.forest import Forest
-from milepost.moves import Controller, Moves, moves_of, returns
 from milepost.recipe import Measured
+from milepost.traces.moves import Controller, Moves, moves_of, returns
 
 _TENTHS = 10
 

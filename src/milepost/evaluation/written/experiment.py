@@ -23,24 +23,43 @@ class Lift(Protocol):
     """An episode; see `environments.manipulation.arm.Lift`."""
 
     @property
-    def seen(self) -> Float[Tensor, "t o"]: ...  # noqa: D102
+    def seen(self) -> Float[Tensor, "t o"]:
+        """Observation arrived at, one row per step."""
+        ...
+
     @property
-    def taken(self) -> Float[Tensor, "t a"]: ...  # noqa: D102
+    def taken(self) -> Float[Tensor, "t a"]:
+        """Action of each step."""
+        ...
+
     @property
-    def dense(self) -> Float[Tensor, " t"]: ...  # noqa: D102
+    def dense(self) -> Float[Tensor, " t"]:
+        """The environment's own dense reward of each step."""
+        ...
+
     @property
-    def success(self) -> Bool[Tensor, " t"]: ...  # noqa: D102
+    def success(self) -> Bool[Tensor, " t"]:
+        """Whether the task was solved after each step."""
+        ...
+
     @property
-    def done(self) -> bool: ...  # noqa: D102
+    def done(self) -> bool:
+        """Whether it was solved at any time."""
+        ...
 
 
 class Probe(Protocol):
     """A probe; see `environments.manipulation.probes.Probe`."""
 
     @property
-    def kind(self) -> str: ...  # noqa: D102
+    def kind(self) -> str:
+        """What it is: expert, near miss, random."""
+        ...
+
     @property
-    def lift(self) -> Lift: ...  # noqa: D102
+    def lift(self) -> Lift:
+        """Its episode."""
+        ...
 
 
 class Rewards(Protocol):

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from milepost import checks, keys, optional
-from milepost.moves import Moves
+from milepost.traces.moves import Moves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A controller that d3rlpy learned. Implements `moves.Controller`."""
+    """A controller that d3rlpy learned. Implements `traces.moves.Controller`."""
 
     algorithm: Any
     mean: Float[Tensor, " s"]

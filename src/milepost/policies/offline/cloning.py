@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from milepost import checks, keys
-from milepost.moves import Moves, returns
+from milepost.traces.moves import Moves, returns
 
 
 @dataclass(frozen=True, eq=False)
 class Perceptron:
-    """A network from normalised states to actions inside their range. Implements `moves.Controller`.
+    """A network from normalised states to actions inside their range. Implements `traces.moves.Controller`.
 
     a = low + (high - low) (tanh(f(s)) + 1) / 2
     """

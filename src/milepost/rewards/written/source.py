@@ -20,9 +20,14 @@ class Episode(Protocol):
     """What a program is run on."""
 
     @property
-    def seen(self) -> Float[Tensor, "t o"]: ...  # noqa: D102
+    def seen(self) -> Float[Tensor, "t o"]:
+        """Observation arrived at, one row per step."""
+        ...
+
     @property
-    def taken(self) -> Float[Tensor, "t a"]: ...  # noqa: D102
+    def taken(self) -> Float[Tensor, "t a"]:
+        """Action of each step."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import torch
 from milepost.columns import End
 from milepost.errors import ColumnError
 from milepost.forest import Forest
-from milepost.moves import moves_of, returns
+from milepost.traces.moves import moves_of, returns
 
 TERMINATED, LIMIT = int(End.TERMINATED), int(End.TIME_LIMIT)
 
