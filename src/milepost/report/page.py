@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from milepost.report import figures, markup, samples
-from milepost.report.drawing import curves, latents, shades, shapes
+from milepost.report.drawing import curves, episodes, latents, shades, shapes
 from milepost.report.drawing.chart import Chart, draw
 from milepost.report.stored import groups, run, steps, tables
 from milepost.report.verdict import bounds, change, facts, verdict
@@ -268,7 +268,9 @@ def _cards(
         one = samples.sample(kept.steps, choice, step=kept.step, scale=scale, per_character=_per_character(found))
         tree = latents.tree(kept.steps, choice.root, scale) or shapes.tree(kept.steps, choice.root, scale)
         anchor = _anchor(kept, choice)
-        cards.append((anchor, Markup(parts.sample({"sample": one, "anchor": anchor, "tree": tree}))))  # noqa: S704
+        charts = figures_of(episodes.along(kept.steps, choice.root))
+        item = {"sample": one, "anchor": anchor, "tree": tree, "along": charts}
+        cards.append((anchor, Markup(parts.sample(item))))  # noqa: S704
     return cards
 
 
