@@ -1,7 +1,7 @@
 """SPORT on the embedded search model: its pairs, learned by TRL's own DPO trainer, against behaviour cloning.
 
     python -m benchmarks.sport --trainers PYTHON [--out DIR] [--tasks 128] [--seeds 3] [--accuracy 0.8]
-        [--similar 0.3] [--steps 40]
+        [--similar 0.3] [--steps 16] [--rate 3e-5]
 
 Pairs are sampled and models are judged here; `PYTHON` is the interpreter of the second environment, which holds TRL and
 trains. The model began as a behaviour clone of a scripted searcher with mistakes. Three sides are compared on the same
@@ -199,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="SPORT's pairs in TRL's DPO trainer, against behaviour cloning.")
     for name, kind, default in (
         ("trainers", str, ""), ("out", Path, Path("runs/sport")), ("tasks", int, 128), ("held-out", int, 96),
-        ("seeds", int, 3), ("accuracy", float, 0.8), ("similar", float, 0.3), ("steps", int, 40), ("rate", float, 1e-4),
+        ("seeds", int, 3), ("accuracy", float, 0.8), ("similar", float, 0.3), ("steps", int, 16), ("rate", float, 3e-5),
         ("beta", float, 0.1),
         ("seed", int, 0), ("train", Path, None), ("start", Path, None),
     ):  # fmt: skip
