@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from milepost.engines.pairs import UNLIMITED
 from milepost.report.stored import run, steps, tables
 from milepost.report.verdict import Change, bounds, change, facts, verdict
 from tests.report import worlds
@@ -70,6 +71,12 @@ def test_warnings(demo):
     assert "4 of 4 steps changed no weights" in told
     assert "50.0\u202f% of the rewards failed" in told
     assert verdict(demo, None).warnings == ()
+
+
+def test_a_run_that_ends_with_its_budget_owes_no_steps(demo):
+    budgeted = dataclasses.replace(demo, manifest={**demo.manifest, "steps": UNLIMITED})
+    assert verdict(budgeted, None).warnings == ()
+    assert facts(budgeted)[0].detail == ""
 
 
 def test_facts(demo):

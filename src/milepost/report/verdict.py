@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from milepost.engines.pairs import UNLIMITED
 from milepost.report import figures
 from milepost.report.drawing import shapes
 from milepost.report.stored import tables
@@ -201,9 +202,9 @@ def _warnings(run: Run) -> tuple[str, ...]:
 
 
 def planned_steps(run: Run) -> int | None:
-    """Training steps that the run owes; None if it does not say."""
+    """Training steps that the run owes; None if it does not say, or ends with its budget and not by steps."""
     value = run.manifest.get("steps")
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and value < UNLIMITED else None
 
 
 def facts(run: Run) -> tuple[Fact, ...]:
