@@ -71,11 +71,7 @@ def rewarded(environment: TaskEnvironment, shape: Sized, rewards: Mapping[Reward
 
         metadata: Mapping[str, Any] = {"render_modes": []}
         observation_space = spaces.Box(-np.inf, np.inf, (shape.size,), np.float32)
-        action_space = (
-            spaces.Discrete(actions.count)
-            if actions.count
-            else spaces.Box(np.array(actions.low, dtype=np.float32), np.array(actions.high, dtype=np.float32))
-        )
+        action_space = _action_space(spaces, actions)
         begun = 0
 
         def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, Any]:  # noqa: ARG002
@@ -100,6 +96,12 @@ def rewarded(environment: TaskEnvironment, shape: Sized, rewards: Mapping[Reward
             return shown, paid(self.rows, rewards), ended, stopped, dict(went.columns)
 
     return Rewarded()
+
+
+def _action_space(spaces: Any, actions: Actions) -> Any:
+    if actions.count:
+        return spaces.Discrete(actions.count)
+    return spaces.Box(np.array(actions.low, dtype=np.float32), np.array(actions.high, dtype=np.float32))
 
 
 def paid(rows: Sequence[Mapping[str, Any]], rewards: Mapping[Reward, float]) -> float:
