@@ -51,6 +51,11 @@ def test_our_reader_gives_it_back(tmp_path):
         write(forest, path, name="point/mixed-v0", low=[-1.0], high=[1.0])
 
 
+class Field:
+    def bounds(self, task):
+        return (-1.0,), (1.0,)
+
+
 def test_recorded_once(tmp_path):
     calls = []
 
@@ -58,7 +63,7 @@ def test_recorded_once(tmp_path):
         calls.append(task)
         return trajectories(2, steps=3, key=key)
 
-    part = Stored(record=record, bounds=lambda task: ((-1.0,), (1.0,)), folder=str(tmp_path))
+    part = Stored(record=record, arena=Field(), folder=str(tmp_path))
     first, again = part("point", keys.root(0)), part("point", keys.root(0))
     assert torch.equal(first["observation"], again["observation"])
     assert calls == ["point"]
@@ -68,7 +73,7 @@ def test_recorded_once(tmp_path):
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(FormatError, match="Remove it"):
         part("point", keys.root(0))
-    assert len(Stored(record=record, bounds=part.bounds)("point", keys.root(0))) == 8
+    assert len(Stored(record=record, arena=Field())("point", keys.root(0))) == 8
 
 
 def test_what_minari_cannot_hold(tmp_path):

@@ -1,6 +1,7 @@
 """SS-ORL: the claims of its card. The data are recorded here: 60 episodes of Gymnasium's pendulum."""
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from milepost.evaluation.offline import errors
 from milepost.evaluation.offline.comparison import Comparison
 from milepost.forest import Forest
 from milepost.policies.offline.cloning import Cloning
+from milepost.testing import check_recipe
 from milepost.traces.moves import moves_of, returns
 
 KEY = keys.root(0)
@@ -158,6 +160,10 @@ def test_a_window_beats_two_states_where_habits_differ(habits, wins):
         assert window > two + 0.15
     else:
         assert abs(window - two) < error
+
+
+def test_the_contract_of_a_recipe():
+    assert "settings" in check_recipe("ss-orl", tests=Path(__file__).parents[1])
 
 
 def test_the_split_of_the_recipe_and_its_job():

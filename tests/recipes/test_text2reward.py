@@ -1,6 +1,7 @@
 """Text2Reward: what must hold, with programs of the published form and the real arm."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from milepost.rewards.written.prompt import Round
 from milepost.rewards.written.source import Source
 from milepost.rewards.written.template import Template
 from milepost.rewards.written.writing import Writer
+from milepost.testing import check_recipe
 
 KEY = keys.root(0)
 HEAD = "import numpy as np\nimport math\n\ndef compute_dense_reward(self, action):\n    "
@@ -143,6 +145,10 @@ def test_a_dense_program_trains():
     found = drawer()
     dense = found["environment's reward"]["success after training"]
     assert found["after feedback"]["success after training"] >= dense - 0.15
+
+
+def test_the_contract_of_a_recipe():
+    assert "settings" in check_recipe("text2reward", tests=Path(__file__).parents[1])
 
 
 def test_the_job():

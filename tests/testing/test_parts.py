@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -214,3 +215,9 @@ def test_same_compares_to_the_bit():
     assert not same(torch.ones(2), torch.ones(2).double())
     assert not same((1,), [1])
     assert not same(torch.tensor([0.0]), torch.tensor([-0.0]))
+
+
+def test_same_leaves_out_what_a_record_does_not_compare():
+    kind = dataclasses.make_dataclass("Kept", [("size", int), ("warm", object, dataclasses.field(compare=False))])
+    assert same(kind(1, object()), kind(1, object()))
+    assert not same(kind(1, None), kind(2, None))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -101,6 +101,14 @@ def _space(shape: Sequence[int], low: Sequence[Any], high: Sequence[Any], dtype:
     return json.dumps({"type": "Box", "dtype": kind, "shape": shape, "low": list(low), "high": list(high)})
 
 
+class Bounded(Protocol):
+    """Knows the actions of tasks."""
+
+    def bounds(self, task: str) -> tuple[Sequence[float], Sequence[float]]:
+        """Smallest and largest value of each number of an action."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     """Records a task, writes the episodes as a data set of Minari, and reads them back from it.
@@ -110,8 +118,7 @@ class Stored:
 
     record: Callable[[str, int], Forest]
     """Task and key to episodes."""
-    bounds: Callable[[str], tuple[Sequence[float], Sequence[float]]]
-    """Task to the smallest and largest value of each number of an action."""
+    arena: Bounded
     folder: str = ""
     """Where data sets are kept and found again; empty: nothing is kept."""
 
@@ -125,7 +132,7 @@ class Stored:
         with tempfile.TemporaryDirectory() as fresh:
             path = Path(self.folder or fresh) / task / f"milepost{key & 0xFFFFFFFF:08x}-v0"
             if not path.exists():
-                low, high = self.bounds(task)
+                low, high = self.arena.bounds(task)
                 write(self.record(task, key), path, name=f"{task}/{path.name}", low=low, high=high)
             found = list(episodes(path))
         faults = [one for one in found if isinstance(one, Fault)]

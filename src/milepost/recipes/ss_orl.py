@@ -69,7 +69,7 @@ def build(
     """Build the job; the arms have the same data, learners and keys."""
     arena = Arena()
     experiment = Comparison(
-        record=Stored(record=Recorder(episodes=recorded), bounds=arena.bounds, folder=folder),
+        record=Stored(record=Recorder(episodes=recorded), arena=arena, folder=folder),
         split=Split(share=share),
         labels=ProxyLabels(members=members),
         learners={"TD3+BC": TD3BC(training=Training(steps=updates)), "cloning": Cloning()},

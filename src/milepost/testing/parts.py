@@ -70,7 +70,8 @@ def same(one: Any, other: Any) -> bool:
         mine, theirs = np.asarray(one), np.asarray(other)
         return mine.dtype == theirs.dtype and mine.shape == theirs.shape and mine.tobytes() == theirs.tobytes()
     if dataclasses.is_dataclass(one):
-        return all(same(getattr(one, field.name), getattr(other, field.name)) for field in dataclasses.fields(one))
+        compared = [field.name for field in dataclasses.fields(one) if field.compare]
+        return all(same(getattr(one, name), getattr(other, name)) for name in compared)
     if isinstance(one, Mapping):
         pairs = cast("Mapping[Any, Any]", one)
         return pairs.keys() == other.keys() and all(same(value, other[key]) for key, value in pairs.items())
