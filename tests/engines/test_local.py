@@ -187,6 +187,16 @@ def test_the_last_step_is_cut_to_fit_the_budget(tmp_path: Path, budget: float, s
     assert (outcome.stopped, outcome.steps_done, outcome.cost["tokens"]) == ("budget", steps, spent)
 
 
+@pytest.mark.parametrize(("budget", "spent"), [(100.0, 72 + 32), (150.0, 72 + 32 + 32 + 16), (136.0, 72 + 32 + 32)])
+def test_a_scoring_pass_before_the_first_step_does_not_make_steps_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float, spent: int
+) -> None:
+    choice = Mixture(scorer=VariancePromotion(reward="payoff"), refresher=WholePool(width=3))
+    monkeypatch.setattr(build, "world", lambda settings: letter_world.world(settings, choice=choice))
+    outcome = local.run(replace(letter_world.settings(50), cost={"tokens": budget}), tmp_path / "run", on_event=quiet)
+    assert outcome.cost["tokens"] == spent
+
+
 def test_scoring_passes_are_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = Mixture(scorer=VariancePromotion(reward="payoff"), refresher=WholePool(width=3))
     monkeypatch.setattr(build, "world", lambda settings: letter_world.world(settings, choice=choice))

@@ -116,6 +116,7 @@ class _Loop:
     skipped: int = 0
     """Steps without an update."""
     cost: dict[str, float] = field(default_factory=dict[str, float])
+    sampled: dict[str, float] = field(default_factory=dict[str, float])
     evaluations: list[Evaluation] = field(default_factory=list[Evaluation])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -152,12 +153,12 @@ class _Loop:
             self._checkpoint()
         stopped = "finished"
         while self.step < steps:
-            if self._spent():
+            if self._room() == 0:
                 stopped = "budget"
                 break
             self._one()
             every = self.settings.keep.evaluate_every
-            last = self.step == steps or self._spent()
+            last = self.step == steps or self._room() == 0
             if last or (every and self.step % every == 0):
                 self._evaluate()
             if last or self.step % self.settings.keep.checkpoint_every == 0:
@@ -166,10 +167,11 @@ class _Loop:
 
     def _one(self) -> None:
         self.seconds = {}
+        share = self._room()
         self._refresh()
         batch_key = keys.fold(self.key, "rollout", self.step)
         with self._timed("grow"):
-            forest, alive = self._batch(batch_key)
+            forest, alive = self._batch(batch_key, max(1, round(share * self.settings.update.tasks_per_step)))
         learned: Mapping[str, float] = {}
         if self.beside is not None:
             with self._timed("learn"):
@@ -209,12 +211,11 @@ class _Loop:
             self.choice_state = choice.update(self.choice_state, forest, scoring=True)
         self._tell("refresh", measure.rewards(forest, self._reward_names()))
 
-    def _batch(self, key: int) -> tuple[Forest, Tensor]:
+    def _batch(self, key: int, tasks: int) -> tuple[Forest, Tensor]:
         """A scored batch and its roots that train: all, or with dynamic sampling those whose group is alive."""
         rule = dynamic.DynamicSampling(rounds=self.world.job.resample_rounds)
         drawn_before: dict[str, int] = {}
-        share = self.settings.room(self.cost, self.step)
-        filled = rule.begin(max(1, round(share * self.settings.update.tasks_per_step)))
+        filled = rule.begin(tasks)
         while (count := rule.ask(filled)) > 0:
             filled = rule.tell(filled, self._drawn(count, key, drawn_before))
         alive = filled.kept.roots()
@@ -225,6 +226,7 @@ class _Loop:
         drawn = choice.draw(self.choice_state, count)
         job = self.world.job
         forest = self._rollout(drawn.tasks, key, job.sampler, self.world.policy, drawn_before)
+        measure.pay(self.sampled, forest)
         self.choice_state = choice.update(drawn.state, forest, scoring=False)
         return forest
 
@@ -240,8 +242,7 @@ class _Loop:
             workers=self.settings.keep.workers,
         )
         forest = self._score(forest)
-        for unit, value in measure.cost(forest).items():
-            self.cost[unit] = self.cost.get(unit, 0.0) + value
+        measure.pay(self.cost, forest)
         return forest
 
     def _score(self, forest: Forest) -> Forest:
@@ -325,6 +326,7 @@ class _Loop:
             "failed_in_a_row": self.failed_in_a_row,
             "skipped": self.skipped,
             "cost": self.cost,
+            "sampled": self.sampled,
             "choice": choice.record,
             "credit": credit.record,
             "evaluations": [asdict(found) for found in self.evaluations],
@@ -350,7 +352,7 @@ class _Loop:
         self.step = int(record["step"])
         self.failed_in_a_row = int(record["failed_in_a_row"])
         self.skipped = int(record["skipped"])
-        self.cost = {unit: float(value) for unit, value in record["cost"].items()}
+        self.cost, self.sampled = dict(record["cost"]), dict(record["sampled"])
         self.evaluations = [Evaluation(**one) for one in record["evaluations"]]
         self.journal.cut(record["lengths"], self.step)
         folder.keep_forests(self.folder, latest=self.settings.keep.forests, step=self.step)
@@ -379,8 +381,8 @@ class _Loop:
         self._tell("done", {"evaluate/gain": change.estimate})
         return outcome
 
-    def _spent(self) -> bool:
-        return self.settings.room(self.cost, self.step) == 0
+    def _room(self) -> float:
+        return self.settings.room(self.cost, self.sampled, self.step)
 
     def _reward_names(self, *, total: bool = True) -> tuple[str, ...]:
         names = tuple(reward.name for reward in self.world.job.rewards)

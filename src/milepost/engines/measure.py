@@ -123,6 +123,17 @@ def cost(forest: Forest) -> dict[str, float]:
     return found
 
 
+def pay(account: dict[str, float], forest: Forest) -> None:
+    """Add what a forest cost to an account.
+
+    Args:
+        account: spent so far, by unit; changed in place.
+        forest: newly sampled and scored.
+    """
+    for unit, value in cost(forest).items():
+        account[unit] = account.get(unit, 0.0) + value
+
+
 def unchanged(forest: Forest, folder: Path, steps: int) -> str:
     """Why a run changed nothing, in words.
 

@@ -31,11 +31,13 @@ class Standing:
     evaluations: tuple[Evaluation, ...]
     cost: Mapping[str, float]
     """Spent in training, by unit, scoring passes included."""
+    sampled: Mapping[str, float]
+    """The same without scoring passes."""
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do: the last step is done or the budget spent, and the end is evaluated."""
-        spent = self.settings.room(self.cost, self.step) == 0
+        spent = self.settings.room(self.cost, self.sampled, self.step) == 0
         evaluated = bool(self.evaluations) and self.evaluations[-1].step == self.step
         return evaluated and (spent or self.step >= self.settings.update.steps)
 
@@ -85,7 +87,7 @@ def standing(folder: Path) -> Standing:
         )
     settings = toml_file.read(folder / "run.toml")
     path = folder / CHECKPOINT
-    record: Mapping[str, Any] = {"step": 0, "evaluations": [], "cost": {}}
+    record: Mapping[str, Any] = {"step": 0, "evaluations": [], "cost": {}, "sampled": {}}
     if path.is_file():
         try:
             with safe_open(path, framework="numpy") as file:
@@ -98,6 +100,7 @@ def standing(folder: Path) -> Standing:
         step=int(record["step"]),
         evaluations=tuple(Evaluation(**one) for one in record["evaluations"]),
         cost={unit: float(value) for unit, value in record["cost"].items()},
+        sampled={unit: float(value) for unit, value in record["sampled"].items()},
     )
 
 

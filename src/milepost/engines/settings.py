@@ -177,20 +177,24 @@ class RunSettings:
             if ":" not in entry:
                 raise SettingError(f"reward={entry!r} is not allowed: expected file.py:function or module:function.")
 
-    def room(self, cost: Mapping[str, float], steps: int) -> float:
+    def room(self, cost: Mapping[str, float], sampled: Mapping[str, float], steps: int) -> float:
         """Share of one more step that the budgets have room for.
 
-        A step costs about as much as the mean c / k of those before it, so the share is (limit - c) k / c, the least of
-        all units, at most 1. The last step draws that share of its tasks: costs that are made equal then differ by
-        chance, and not by up to a step each.
+        A step costs about as much as the mean b / k of the batches before it, so the share is (limit - c) k / b, the
+        least of all units, at most 1. The last step draws that share of its tasks: costs that are made equal then
+        differ by chance, and not by up to a step each. The first step is always whole. A scoring pass is not cut: one
+        that is due in the last step comes on top.
 
         Args:
             cost: spent so far, c, by unit.
+            sampled: the part of it that was spent on batches, b.
             steps: done so far, k.
 
         Returns:
             1 for a whole step, less for a part; 0 where less than `SMALLEST_STEP` fits.
         """
-        spent = [(limit, cost.get(unit, 0.0)) for unit, limit in self.cost.items()]
-        room = min((1.0, *((limit - c) * steps / c for limit, c in spent if c > 0)))
+        if steps == 0:
+            return 1.0
+        spent = [(limit, cost.get(unit, 0.0), sampled.get(unit, 0.0)) for unit, limit in self.cost.items()]
+        room = min((1.0, *((limit - c) * steps / b if b > 0 else limit - c for limit, c, b in spent)))
         return room if room >= SMALLEST_STEP else 0.0

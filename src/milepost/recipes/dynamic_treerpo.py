@@ -3,6 +3,7 @@
 from milepost.credit.by_root import ByRoot
 from milepost.credit.group import Normalised
 from milepost.credit.tree.nodes import Nodes, Siblings
+from milepost.evaluation.images import DataGap, Diversity
 from milepost.objectives.conditioned import ConditionedClip
 from milepost.objectives.imitation import Imitating
 from milepost.policies.flow.imitation import TowardsBest
@@ -24,27 +25,25 @@ CARD = Card(
     parts={
         "process": "noise in a window of d steps that slides; the k-th of them has s_t (1 + beta k / d)",
         "sampler": "a tree that forks at each step of the window, 2^d images from one first noise",
-        "credit": "node: mean reward below, normalised over the nodes as deep; leaf: over the images, means on the way "
-        "up; sibling: against the other child",
+        "credit": "node: mean reward below, normalised by depth; leaf: over images; sibling: against the other child",
         "objective": "clip in [1 - e (1 - eta z), 1 + e (1 + eta z)], z the standing of the step; lambda times the "
         "squared error to the velocity towards the best image, weighted by how far a node falls short",
     },
     claims={
         "model calls follow the formula": "tests/sampling/branching/test_noisy.py::test_calls_follow_the_formula",
-        "branching once it is MixGRPO with a shared prefix": "tests/recipes/test_dynamic_treerpo.py::"
-        "test_branching_once_it_is_mixgrpo",
-        "the tree spends fewer calls at equal reward": "tests/recipes/test_dynamic_treerpo.py::"
+        "branching once it is MixGRPO": "tests/recipes/test_dynamic_treerpo.py::test_branching_once_it_is_mixgrpo",
+        "the tree alone spends fewer calls at equal reward": "tests/recipes/test_dynamic_treerpo.py::"
         "test_fewer_calls_at_equal_reward",
         "sharing a prefix does not bias sibling credit": "tests/credit/tree/test_nodes.py::"
         "test_sibling_credit_is_unbiased",
         "eta = 0 is the plain clip": "tests/objectives/test_conditioned.py::test_no_sensitivity_is_the_plain_clip",
-        "the pull leads to the best image": "tests/policies/flow/test_imitation.py::"
+        "the pull lowers the error to the way to the best image": "tests/policies/flow/test_imitation.py::"
         "test_the_pull_leads_to_the_best_image",
     },
     departs=(
         "g(k), z and the weight of the pull are our reading: the paper's body and code were not to be had",
         "the pull's target is the straight way to the best image; the velocity elsewhere belongs to another state",
-        "two trees for a class, whose images are one group; trees = 1 is the paper's",
+        "two trees for a class: one group for credit and for the pull; trees = 1 is the paper's",
         "the best image must beat the mean of its batch to be followed; the window moves every 5 updates",
     ),
     advice=("For rectified flows: noise and pull are theirs.", "More noise at depth gives variety, not reward."),
@@ -73,6 +72,7 @@ def build(
         sampler=NoisyTree(process=process, widths=widths, trees=trees),
         rewards=(ImageScore(scorer=ClassLogProb(), name="class"), ImageScore(scorer=NearData(), name="near_data")),
         weights=(1.0, 0.0),
+        measures=(Diversity(), DataGap()),
         credit={"node": Nodes(rule=rule), "leaf": ByRoot(rule=rule), "sibling": Siblings()}[credit],
         objective=Imitating(objective=clip, coefficient=imitate) if imitate else clip,
         view=TowardsBest() if imitate else None,

@@ -72,7 +72,7 @@ def _eldest(parent: Int[Tensor, " k"], row: Int[Tensor, " k"]) -> tuple[Tensor, 
 
 
 def _lesson(forest: Forest, nodes: Int[Tensor, " m"]) -> tuple[Tensor, Tensor]:
-    """Weight of each node, and row of the best image of its tree."""
+    """Weight of each node, and row of the best image below its root, in whichever of the root's trees that is."""
     size, root = len(forest), forest.root_of()
     leaf = segments.child_count(forest.parent) == 0
     ok = leaf & forest["ok.total"] & forest.valid("reward.total") & (forest.parent >= 0)

@@ -124,9 +124,9 @@ class Particles:
         rows, roots = chosen.nonzero().squeeze(1), forest.roots()
         group = torch.searchsorted(roots, forest.root_of()[rows])
         weight = (_gained(forest, rows, self.forks) / self.temperature).double()
-        every = torch.ones(len(rows), dtype=torch.bool)
-        fine = forest["ok.total"][rows] | ~forest["ok.total"][rows].any()  # where every score failed all go on alike
-        share = segments.group_softmax(weight, group, len(roots), every & fine)
+        ok = forest["ok.total"][rows]
+        fine = ok | ~torch.isin(group, group[ok])  # where every score of a root failed all go on alike
+        share = segments.group_softmax(weight, group, len(roots), fine)
         number = keys.children(forest["key"][roots].tolist(), "resample", [state.extensions] * len(roots))
         draw = torch.from_numpy(keys.uniform(number.tolist(), 1)).squeeze(1)
         found[rows] = offspring(share, group, len(roots), self.width, draw)
