@@ -18,6 +18,7 @@ from milepost.rewards.images.reward import ImageScore
 from milepost.rewards.images.scorers import Recognised
 
 SETTINGS = RunSettings(recipe="grpo", tasks=TaskSettings(names=("chain_sum", "spell_backward"), train=5, held_out=3))
+FLOW = replace(SETTINGS, recipe="flow-grpo", tasks=TaskSettings(names=("digits",)))
 
 
 def test_tasks_are_shared_out_among_the_generators() -> None:
@@ -82,8 +83,9 @@ def test_images_are_drawn_by_a_denoiser_and_judged_by_a_classifier_without_noise
         (replace(SETTINGS, tasks=TaskSettings(names=("chain_summ",))), UnknownName, "Did you mean 'chain_sum'"),
         (replace(SETTINGS, tasks=TaskSettings(options={"countdown": {}})), MilepostError, "countdown"),
         (replace(SETTINGS, recipe="flow-grpo"), MilepostError, "name tasks of images"),
+        (replace(SETTINGS, tasks=TaskSettings(names=("digits",))), MilepostError, "are images"),
         (
-            replace(SETTINGS, tasks=TaskSettings(names=("digits",)), policy=PolicySettings(model="digits-flw")),
+            replace(FLOW, policy=PolicySettings(model="digits-flw")),
             UnknownName,
             "Did you mean 'digits-flow'",
         ),

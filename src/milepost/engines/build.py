@@ -155,6 +155,11 @@ def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) ->
         streams = work.credit.streams if isinstance(work.credit, (Advantages, NStep)) else ()
         return actors.load(world, streams=len(streams), key=key)
     if isinstance(environment, Denoising):
+        if work.process is None and not settings.reward:
+            raise SettingError(
+                f"Recipe {settings.recipe!r} scores text or tool calls; tasks.names={list(settings.tasks.names)} are "
+                "images: choose a recipe of `milepost list --domain flow`, or name a reward of your own with --reward."
+            )
         return _denoiser(environment.embedded if chosen.model == "embedded" else chosen.model, work)
     if work.process is not None:
         raise SettingError(
