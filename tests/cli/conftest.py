@@ -199,7 +199,8 @@ class Engine:
 
     def checkpoint(self, out, step, evaluations, spent):
         """What `repeats.standing` reads."""
-        record = {"step": step, "evaluations": [asdict(one) for one in evaluations], "cost": {"tokens": spent}}
+        record = {"step": step, "evaluations": [asdict(one) for one in evaluations]}
+        record |= {"cost": {"tokens": spent}, "sampled": {"tokens": spent}}
         save_file({"w": np.zeros(1)}, out / "checkpoint.safetensors", metadata={"milepost": json.dumps(record)})
 
 
