@@ -119,7 +119,7 @@ def test_a_credit_rule_writes_credit_only(stray: str) -> None:
     with pytest.raises(SettingError) as caught:
         replace(grpo.build(), credit=Rule(("advantage", stray)))
     assert str(caught.value) == (
-        f"The credit rule writes {[stray]}; a credit rule may write advantage, value and return only."
+        f"The credit rule writes {[stray]}; a credit rule may write advantage, value, return, feature.return only."
     )
 
 

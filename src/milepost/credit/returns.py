@@ -175,7 +175,7 @@ class Advantages:
     Example:
         >>> steps = {"reward.total": [0.0, 1.0, 1.0], "ok.total": [True] * 3, "discount": [1.0, 1.0, 0.0]}
         >>> found = Advantages(streams=(Stream(discount=0.5),), normalise=False)(Forest.of([-1, 0, 1], steps))
-        >>> found["return"].tolist()
+        >>> [round(value, 3) for value in found["return"].tolist()]
         [0.0, 1.475, 1.0]
     """
 

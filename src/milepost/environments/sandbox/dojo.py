@@ -81,7 +81,7 @@ class Dojo:
 
     Example:
         >>> Dojo(suite="banking").tasks("held_out")[0].record["prompt"][:15]
-        'Can you please '
+        'Please refund G'
     """
 
     suite: str = "banking"
