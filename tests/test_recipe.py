@@ -208,3 +208,11 @@ def test_recipes_of_other_packages_come_after_and_do_not_hide_own_ones(
     assert recipe.card("their-own") is grpo.CARD
     assert recipe.builder("their-own") is grpo.build
     assert "width" in recipe.settings_of("their-own")
+
+
+def test_a_job_is_built_with_settings_that_exist_and_fit() -> None:
+    assert recipe.built("grpo", {"width": 3}) == grpo.build(width=3)
+    with pytest.raises(UnknownName, match=r"setting of recipe 'grpo'.*'width'"):
+        recipe.built("grpo", {"widht": 3})
+    with pytest.raises(SettingError, match="Recipe 'informed-rrt-star' cannot be built with"):
+        recipe.built("informed-rrt-star", {"repeats": "x"})

@@ -374,3 +374,27 @@ def settings_of(name: str) -> Mapping[str, inspect.Parameter]:
         UnknownName: no such recipe.
     """
     return inspect.signature(builder(name)).parameters
+
+
+def built(name: str, settings: Mapping[str, Any]) -> Job:
+    """Build a recipe's job.
+
+    Args:
+        name: recipe name as `milepost list` prints it.
+        settings: keyword arguments of its `build`.
+
+    Returns:
+        The job, whatever its kind.
+
+    Raises:
+        UnknownName: no such recipe or setting.
+        SettingError: a setting has the wrong type.
+    """
+    known = settings_of(name)
+    for one in settings:
+        if one not in known:
+            raise unknown_name(f"setting of recipe {name!r}", one, known)
+    try:
+        return builder(name)(**settings)
+    except TypeError as error:
+        raise SettingError(f"Recipe {name!r} cannot be built with {dict(settings)}: {error}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,11 @@ def test_old_forests_and_those_to_be_made_again_go(tmp_path: Path, latest: int, 
         folder.forest(tmp_path, number).mkdir(parents=True)
     folder.keep_forests(tmp_path, latest=latest, step=step)
     assert sorted(int(path.name[-6:]) for path in (tmp_path / "forests").iterdir()) == kept
+
+
+def test_what_is_done_in_one_go_begins_in_an_empty_folder_only(tmp_path: Path) -> None:
+    folder.begin(tmp_path / "new", {"recipe": "signals", "seed": 3, "settings": {"budget": 2}})
+    kept = tomllib.loads((tmp_path / "new" / "run.toml").read_text())
+    assert kept == {"recipe": "signals", "seed": 3, "settings": {"budget": 2}}
+    with pytest.raises(ResumeError, match="is not empty: choose another --out"):
+        folder.begin(tmp_path / "new", kept)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from milepost.cli import output, searching
-from milepost.errors import MissingExtra
 
 if TYPE_CHECKING:
     from milepost.engines.experiments.run import Row
@@ -45,11 +44,7 @@ def run(name: str, given: Mapping[str, Any], flags: Sequence[str], *, free: Path
 
     out = chosen.out or free
     found = engine.run(name, chosen.settings, out, seed=chosen.seed, tell=tell)
-    report = _report(out) if chosen.report else ""
-    if chosen.json:
-        output.line({"folder": str(out), "rows": len(found), "report": report})
-    else:
-        output.say(output.table([("run", str(out)), *([("report", report)] if report else [])]))
+    searching.conclude(chosen, out, {"rows": len(found)}, draw=_drawn)
     return output.DONE
 
 
@@ -62,11 +57,7 @@ def _lines(one: Row) -> list[tuple[str, ...]]:
     return [("", *quantities), *shown]
 
 
-def _report(folder: Path) -> str:
-    """Path of the report; a note in its place when what draws it is not installed."""
-    try:
-        from milepost.report import experiments
+def _drawn(folder: Path) -> Path:
+    from milepost.report import experiments
 
-        return str(experiments.write(folder, folder / "report.html"))
-    except (MissingExtra, ModuleNotFoundError) as error:
-        return f"not written: {error}"
+    return experiments.write(folder, folder / "report.html")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,28 @@ def choose(name: str, given: Mapping[str, Any], flags: Sequence[str]) -> Chosen 
     return Chosen(settings=settings, seed=seed, out=out, report=options.report, json=options.json)
 
 
+def conclude(chosen: Chosen, out: Path, counted: Mapping[str, int], *, draw: Callable[[Path], Path]) -> None:
+    """Draw the report where it is wanted, and say where everything is.
+
+    Args:
+        chosen: what the user asked for.
+        out: the folder that was written.
+        counted: what was done how often, by its name in JSON.
+        draw: writes the report of a folder and returns its path; a note stands in its place when what draws it is not
+            installed.
+    """
+    report = ""
+    if chosen.report:
+        try:
+            report = str(draw(out))
+        except (MissingExtra, ModuleNotFoundError) as error:
+            report = f"not written: {error}"
+    if chosen.json:
+        output.line({"folder": str(out), **counted, "report": report})
+    else:
+        output.say(output.table([("run", str(out)), *([("report", report)] if report else [])]))
+
+
 def _parser(name: str, own: Sequence[build_settings.Setting]) -> argparse.ArgumentParser:
     parser = output.Parser(prog=f"milepost run {name}", argument_default=argparse.SUPPRESS)
     for one in own:
@@ -119,19 +141,11 @@ def _go(name: str, chosen: Chosen, out: Path) -> int:
     if "tasks" in chosen.settings:
         raise SettingError("A search has no --tasks: name its problems by the recipe's own setting.")
     found = searching.run(name, chosen.settings, out, seed=chosen.seed, tell=tell)
-    report = _report(out) if chosen.report else ""
-    if chosen.json:
-        output.line({"folder": str(out), "searches": len(found), "report": report})
-    else:
-        output.say(output.table([("run", str(out)), *([("report", report)] if report else [])]))
+    conclude(chosen, out, {"searches": len(found)}, draw=_drawn)
     return output.DONE
 
 
-def _report(folder: Path) -> str:
-    """Path of the report; a note in its place when what draws it is not installed."""
-    try:
-        from milepost.report import searches
+def _drawn(folder: Path) -> Path:
+    from milepost.report import searches
 
-        return str(searches.write(folder, folder / "report.html"))
-    except (MissingExtra, ModuleNotFoundError) as error:
-        return f"not written: {error}"
+    return searches.write(folder, folder / "report.html")

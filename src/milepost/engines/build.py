@@ -13,7 +13,7 @@ from milepost.engines.settings import RunSettings
 from milepost.environments import by_name
 from milepost.environments.control.by_name import surveyed
 from milepost.environments.denoising import Denoising
-from milepost.errors import SettingError, unknown_name
+from milepost.errors import SettingError
 from milepost.part import Environment, Greedy, Learner, Policy, Reward, Task, TaskEnvironment
 from milepost.policies import loading, named_chat
 from milepost.policies.actor import loading as actors
@@ -106,17 +106,7 @@ def job(settings: RunSettings) -> Train:
         UnknownName: the recipe has no such setting.
         SettingError: a setting of the recipe has the wrong type.
     """
-    build = recipe.builder(settings.recipe)
-    known = recipe.settings_of(settings.recipe)
-    for name in settings.settings:
-        if name not in known:
-            raise unknown_name(f"setting of recipe {settings.recipe!r}", name, known)
-    try:
-        work = build(**settings.settings)
-    except TypeError as error:
-        raise SettingError(
-            f"Recipe {settings.recipe!r} cannot be built with {dict(settings.settings)}: {error}."
-        ) from error
+    work = recipe.built(settings.recipe, settings.settings)
     if not isinstance(work, Train):
         raise SettingError(
             f"Recipe {settings.recipe!r} trains nothing. What it does: `milepost explain {settings.recipe}`."

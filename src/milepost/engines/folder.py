@@ -5,9 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import tomli_w
 
 from milepost.engines import plan
 from milepost.errors import ResumeError
@@ -32,6 +35,22 @@ def check_free(folder: Path) -> None:
     other = [name for name in names if name not in _BEFORE_THE_MANIFEST and not name.endswith(".draft")]
     if other or (folder.exists() and not folder.is_dir()):
         raise ResumeError(f"{folder} is not an empty folder ({', '.join(other[:3])}): choose another --out.")
+
+
+def begin(folder: Path, chosen: Mapping[str, Any]) -> None:
+    """Make the folder of a job that is done in one go, and keep what was chosen as run.toml.
+
+    Args:
+        folder: it must not exist or be empty.
+        chosen: recipe, seed and settings.
+
+    Raises:
+        ResumeError: the folder is not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ResumeError(f"{folder} is not empty: choose another --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
 
 
 @contextmanager

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import tomli_w
-
 from milepost import keys, recipe, storage
-from milepost.errors import FormatError, ResumeError, SettingError, unknown_name
+from milepost.engines import folder
+from milepost.errors import FormatError, SettingError
 from milepost.recipe import Search
 
 
@@ -45,14 +44,7 @@ def job(name: str, settings: Mapping[str, Any]) -> Search:
         UnknownName: no such recipe or setting.
         SettingError: a setting has the wrong type, or the recipe does another job.
     """
-    known = recipe.settings_of(name)
-    for one in settings:
-        if one not in known:
-            raise unknown_name(f"setting of recipe {name!r}", one, known)
-    try:
-        found = recipe.builder(name)(**settings)
-    except TypeError as error:
-        raise SettingError(f"Recipe {name!r} cannot be built with {dict(settings)}: {error}.") from error
+    found = recipe.built(name, settings)
     if not isinstance(found, Search):
         raise SettingError(f"Recipe {name!r} does not search: its job is {type(found).__name__}.")
     return found
@@ -79,12 +71,7 @@ def run(
         ResumeError: the folder is not empty.
     """
     work = job(name, settings)
-    if out.exists() and any(out.iterdir()):
-        raise ResumeError(f"{out} is not empty: choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "run.toml").write_text(
-        tomli_w.dumps({"recipe": name, "seed": seed, "settings": dict(settings)}), encoding="utf-8"
-    )
+    folder.begin(out, {"recipe": name, "seed": seed, "settings": dict(settings)})
     found: list[Outcome] = []
     for task in work.tasks:
         for repeat in range(work.repeats):
