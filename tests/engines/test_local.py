@@ -197,6 +197,16 @@ def test_a_scoring_pass_before_the_first_step_does_not_make_steps_small(
     assert outcome.cost["tokens"] == spent
 
 
+def test_a_scoring_pass_that_is_due_in_the_last_step_comes_on_top(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = Mixture(scorer=VariancePromotion(reward="payoff"), refresher=WholePool(width=3, every=3))
+    monkeypatch.setattr(build, "world", lambda settings: letter_world.world(settings, choice=choice))
+    settings = replace(letter_world.settings(50), cost={"tokens": 200.0})
+    outcome = local.run(settings, tmp_path / "run", on_event=quiet)
+    assert outcome.cost["tokens"] == 72 + 3 * 32 + 72 + 32
+
+
 def test_scoring_passes_are_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = Mixture(scorer=VariancePromotion(reward="payoff"), refresher=WholePool(width=3))
     monkeypatch.setattr(build, "world", lambda settings: letter_world.world(settings, choice=choice))

@@ -81,6 +81,10 @@ def test_pairs_may_differ_by_a_step_where_the_means_agree(tokens, verdict):
     assert told(runs([0.9, 0.8, 0.85]), second).verdict == verdict
 
 
+def test_pairs_that_all_differ_the_same_way_are_unequal_in_the_mean():
+    assert told(runs([0.9, 0.8, 0.85], tokens=1100), runs([0.1] * 3, tokens=1000)).verdict == "unequal cost"
+
+
 def test_cost_within_the_tolerance_is_equal():
     assert told(runs([0.9, 0.8, 0.85], tokens=1049), runs([0.1] * 3)).verdict == "first"
 

@@ -26,7 +26,7 @@ Which of two methods is better on held-out tasks, at equal cost, in one sentence
 
 <a> and <b> are recipes, or TOML files as `milepost run` reads them. Each pair of runs shares the derived seed, the task
 pool, the held-out tasks and the initial weights. The first sets the pace: it runs --steps steps, or until --cost is
-spent; the second then gets the budget that the first spent. The last step is cut to fit.
+spent; the second then gets the budget that the first spent. The last step is cut to fit, the first never.
 All flags of milepost run are allowed; one that only one of the recipes has goes to that one.
 --cost seconds=60 makes the time equal instead: a pilot says how many steps that is on this machine.
 Two folders of finished runs or repeats are compared as they are: paired where the seeds are the same. --unit UNIT is

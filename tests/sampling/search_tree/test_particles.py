@@ -71,6 +71,17 @@ def test_what_is_not_continued_is_pruned():
     assert float(ParticleShares(forks=(1,), temperature=0.05)(forest).sum()) == pytest.approx(1.0)
 
 
+def test_where_every_score_of_a_root_failed_its_particles_all_go_on():
+    def scorer(forest, rows):
+        forest = GUESS(forest, rows)
+        return forest.with_columns({"ok.total": forest["ok.total"] & (forest.root_of() != 0)})
+
+    forest = grown(Particles(scorer=scorer, width=16, forks=(1,), temperature=0.05), roots=2, score=GUESS)
+    gone, root = (forest["end"] == int(End.PRUNED)) & (forest.depth() == 1), forest.root_of()
+    assert not bool(gone[root == 0].any())
+    assert bool(gone[root != 0].any())
+
+
 def test_the_common_promises():
     def scorer(forest, rows):
         value = torch.arange(len(forest)).float() % 3
