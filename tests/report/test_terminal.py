@@ -34,7 +34,7 @@ def test_trees(flat):
     found = terminal.lines(flat)
     assert found[0].startswith("72 steps, 8 trees, 64 trajectories")
     text = "\n".join(found)
-    assert "#0 chain_sum:1000000  mean reward" in text
+    assert "#0 chain_sum:1000000  mean return" in text
     assert sum(line.lstrip().startswith(("├", "└")) for line in found) == 64
     assert "failed (reward_" in text
     assert "token limit" in text

@@ -121,7 +121,7 @@ def _forest(found: Steps) -> list[list[Piece]]:
 
 def _tree(found: Steps, one: groups.Group, scale: float) -> list[list[Piece]]:
     task = visible(found.text("task", one.root) or "")
-    mean = f"mean reward {figures.fixed(one.spread.mean)}, spread {figures.fixed(one.spread.std)}"
+    mean = f"mean return {figures.fixed(one.spread.mean)}, spread {figures.fixed(one.spread.std)}"
     state = ", dead" if one.dead else ""
     head = [Piece(text=f"#{one.root} "), Piece(text=task, style="bold"), Piece(text=f"  {mean}{state}", style="dim")]
     asked = [Piece(text="   " + one_line(samples.prompt(found, one.root), 96))]

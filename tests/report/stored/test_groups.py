@@ -57,6 +57,28 @@ def test_groups_of_a_flat_forest():
     assert (second.failed, second.dead) == (1, False)
 
 
+def test_what_steps_earn_is_added_up_and_their_credit_averaged():
+    numbers = {"reward.total": [0, 0.5, 1.5, 0.25, 0], "ok.total": [0, 1, 1, 1, 0], "advantage": [0, 1, -3, 2, 4]}
+    valid = {"advantage": np.array([False, True, True, True, True])}
+    forest = Steps(
+        parent=np.array([-1, 0, 1, 0, 3]),
+        numbers={name: np.array(column, float) for name, column in numbers.items()},
+        valid=valid,
+    )
+    (found,) = groups.groups(forest, "total")
+    assert found.leaves == (2, 4)
+    assert found.rewards == (2.0, 0.25)
+    assert [groups.mean_credit(forest, leaf) for leaf in found.leaves] == [-1.0, 3.0]
+
+
+def test_one_failed_step_leaves_a_trajectory_without_a_return():
+    table = {"reward.total": np.array([0, 1, 0.0]), "ok.total": np.array([False, True, False])}
+    told = {"reason.total": [None, None, "timeout"]}
+    forest = Steps(parent=np.array([-1, 0, 1]), numbers=table, texts=told)
+    assert groups.returned(forest, 2, "total") is None
+    assert groups.returned(forest, 1, "total") == 1.0
+
+
 def test_a_lone_answer_is_not_a_dead_group():
     numbers = {"reward.a": np.array([0.0, 1.0]), "ok.a": np.array([False, True])}
     (found,) = groups.groups(Steps(parent=np.array([-1, 0]), numbers=numbers), "a")

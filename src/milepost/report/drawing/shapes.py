@@ -10,7 +10,7 @@ from markupsafe import Markup
 from milepost.report import figures
 from milepost.report.drawing import shades
 from milepost.report.literal import visible
-from milepost.report.stored.groups import Group
+from milepost.report.stored.groups import Group, mean_credit
 from milepost.report.stored.steps import Steps
 
 _CELL, _GAP = 13, 2
@@ -48,7 +48,7 @@ def _cell(x: int, y: int, credit: float | None, scale: float, told: str) -> Mark
 
 
 def group_cells(steps: Steps, group: Group, scale: float) -> Markup:
-    """Draw the answers of a group as cells coloured by credit, the best first, each with its sign.
+    """Draw the answers of a group as cells coloured by the mean credit of their steps, the best first, each with its sign.
 
     Args:
         steps: a stored forest.
@@ -60,7 +60,7 @@ def group_cells(steps: Steps, group: Group, scale: float) -> Markup:
     """
     rows: list[tuple[int, float | None, float | None]] = []
     for leaf, reward in zip(group.leaves, group.rewards, strict=True):
-        rows.append((leaf, None if reward is None else steps.number("advantage", leaf), reward))
+        rows.append((leaf, None if reward is None else mean_credit(steps, leaf), reward))
     rows.sort(key=lambda row: (row[1] is None, -(row[1] or 0.0), row[0]))
     per_line = 8 if len(rows) <= 16 else 16
     shown = rows[:_MOST_CELLS]
@@ -82,7 +82,7 @@ def group_cells(steps: Steps, group: Group, scale: float) -> Markup:
 
 
 def _summary(group: Group) -> str:
-    told = f"{len(group.leaves)} answers, mean reward {figures.plain(group.spread.mean)}"
+    told = f"{len(group.leaves)} answers, mean return {figures.plain(group.spread.mean)}"
     if group.failed:
         told += f", {group.failed} failed"
     return told + (", all equal" if group.dead else "")

@@ -29,7 +29,7 @@ class Group:
     root: int
     leaves: tuple[int, ...]
     rewards: tuple[float | None, ...]
-    """Main reward of each leaf; None where it failed."""
+    """Return of each trajectory, what its steps earned together; None where it failed."""
     spread: Spread
     scored: bool = True
     """Whether the forest has that reward at all."""
@@ -38,7 +38,7 @@ class Group:
 
     @property
     def failed(self) -> int:
-        """Leaves whose reward does not count."""
+        """Trajectories whose return does not count."""
         return sum(value is None for value in self.rewards) if self.scored else 0
 
     @property
@@ -74,6 +74,35 @@ def spread(values: Sequence[float | None]) -> Spread:
     )
 
 
+def returned(steps: Steps, leaf: int, reward: str) -> float | None:
+    """What the steps of a trajectory earned together.
+
+        return = sum of reward_i over the steps i below the root, down to the leaf, that have a reward
+
+    Args:
+        steps: a stored forest.
+        leaf: row that ends the trajectory.
+        reward: name of the reward to read.
+
+    Returns:
+        The sum, without discount; None where no step has the reward, or one failed with a reason.
+    """
+    path = steps.path(leaf)[1:]
+    known = [value for row in path if (value := steps.number(f"reward.{reward}", row)) is not None]
+    if not known or any(steps.text(f"reason.{reward}", row) is not None for row in path):
+        return None
+    return math.fsum(known)
+
+
+def mean_credit(steps: Steps, leaf: int) -> float | None:
+    """Mean credit of the steps of a trajectory; None where no step has any.
+
+    mean of advantage_i over the steps i from the root to the leaf that have credit
+    """
+    known = [value for row in steps.path(leaf) if (value := steps.number("advantage", row)) is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
 def group(steps: Steps, root: int, reward: str | None) -> Group:
     """Read the trajectories of one tree.
 
@@ -86,7 +115,7 @@ def group(steps: Steps, root: int, reward: str | None) -> Group:
         The group.
     """
     leaves = steps.leaves_below(root)
-    rewards = tuple(None if reward is None else steps.number(f"reward.{reward}", leaf) for leaf in leaves)
+    rewards = tuple(None if reward is None else returned(steps, leaf, reward) for leaf in leaves)
     credits = [abs(value) for row in steps.trees[root] if (value := steps.number("advantage", row)) is not None]  # noqa: A001
     return Group(
         root=root,
