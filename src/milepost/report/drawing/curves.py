@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from milepost.report.drawing.chart import Chart, Series
-from milepost.report.stored.groups import groups, quantile
+from milepost.report.stored.groups import quantile, spread
 from milepost.report.stored.run import Run, Stored
 from milepost.report.stored.steps import Steps
 
@@ -55,14 +55,15 @@ def bands(forests: Iterable[tuple[int, Steps]]) -> Bands:
         forests: training step and forest, by rising step.
 
     Returns:
-        The quartiles over groups of the group's mean reward; NaN where no group has one.
+        The quartiles over groups of the mean over the rewarded rows of a group, which is what the curve is of the
+        whole step; NaN where no group has one.
     """
     steps: list[int] = []
     low: dict[str, list[float]] = {}
     high: dict[str, list[float]] = {}
     for step, forest in forests:
         for name in forest.rewards:
-            means = [one.spread.mean for one in groups(forest, name) if one.spread.count]
+            means = [one for rows in forest.trees.values() if not math.isnan(one := _mean(forest, name, rows))]
             for side, probability in ((low, LOW), (high, HIGH)):
                 gap = [math.nan] * (len(steps) - len(side.get(name, [])))
                 side.setdefault(name, []).extend([*gap, quantile(means, probability)])
@@ -72,6 +73,10 @@ def bands(forests: Iterable[tuple[int, Steps]]) -> Bands:
         for side, found in (("low", low), ("high", high))
     }
     return Bands(steps=tuple(steps), low=filled["low"], high=filled["high"])
+
+
+def _mean(forest: Steps, name: str, rows: Sequence[int]) -> float:
+    return spread([forest.number(f"reward.{name}", row) for row in rows]).mean
 
 
 def thin(x: Sequence[float], y: Sequence[float | None], most: int = MOST_POINTS) -> Series:
