@@ -28,7 +28,10 @@ def test_an_experiment_ends_with_a_report(here, capsys):
     assert main(["run", "ss-orl", "--repeats", "2"]) == 0
     text = capsys.readouterr().out
     assert "theirs" in text
-    assert Path("runs/ss-orl-1/report.html").is_file()
+    first = Path("runs/ss-orl-1/report.html").read_text()
+    assert main(["report", "runs/ss-orl-1", "-o", "y.html"]) == 0
+    assert Path("y.html").read_text() == first
+    capsys.readouterr()
     assert main(["run", "ss-orl", "--no-report", "--json", "--out", "x"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["numbers"]["theirs"] == {"worth": 1.0, "lost": None}

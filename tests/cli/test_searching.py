@@ -61,3 +61,20 @@ def test_listed_numbers_stay_numbers(here, capsys):
     assert main(["run", "dts", "--forks", "3", "5", "--classes", "class 1", "--dry-run"]) == 0
     found = tomllib.loads(capsys.readouterr().out)["settings"]
     assert (found["forks"], found["classes"]) == ([3, 5], ["class 1"])
+
+
+def test_the_report_is_written_again(here, capsys):
+    assert main(["run", "informed-rrt-star", *FEW, "--out", "x"]) == 0
+    first = Path("x/report.html").read_text()
+    Path("x/report.html").unlink()
+    capsys.readouterr()
+    assert main(["report", "x", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reports"][0]["report"] == "x/report.html"
+    assert Path("x/report.html").read_text() == first
+    assert main(["report", "x", "-o", "y.html"]) == 0
+    assert Path("y.html").read_text() == first
+    assert main(["show", "x"]) == 2
+    assert "`milepost report x`" in capsys.readouterr().err
+    Path("x/outcomes.json").unlink()
+    assert main(["report", "x"]) == 3
+    assert "milepost run @ x/run.toml" in capsys.readouterr().err

@@ -44,7 +44,7 @@ def run(name: str, given: Mapping[str, Any], flags: Sequence[str], *, free: Path
 
     out = chosen.out or free
     found = engine.run(name, chosen.settings, out, seed=chosen.seed, tell=tell)
-    searching.conclude(chosen, out, {"rows": len(found)}, draw=_drawn)
+    searching.conclude(chosen, out, {"rows": len(found)})
     return output.DONE
 
 
@@ -55,9 +55,3 @@ def _lines(one: Row) -> list[tuple[str, ...]]:
         for arm, own in one.numbers.items()
     ]
     return [("", *quantities), *shown]
-
-
-def _drawn(folder: Path) -> Path:
-    from milepost.report import experiments
-
-    return experiments.write(folder, folder / "report.html")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,20 +81,20 @@ def choose(name: str, given: Mapping[str, Any], flags: Sequence[str]) -> Chosen 
     return Chosen(settings=settings, seed=seed, out=out, report=options.report, json=options.json)
 
 
-def conclude(chosen: Chosen, out: Path, counted: Mapping[str, int], *, draw: Callable[[Path], Path]) -> None:
-    """Draw the report where it is wanted, and say where everything is.
+def conclude(chosen: Chosen, out: Path, counted: Mapping[str, int]) -> None:
+    """Draw the report where it is wanted and can be, and say where everything is.
 
     Args:
         chosen: what the user asked for.
         out: the folder that was written.
         counted: what was done how often, by its name in JSON.
-        draw: writes the report of a folder and returns its path; a note stands in its place when what draws it is not
-            installed.
     """
+    from milepost.cli import report as drawing
+
     report = ""
     if chosen.report:
         try:
-            report = str(draw(out))
+            report = str(drawing.write(out, out / "report.html"))
         except (MissingExtra, ModuleNotFoundError) as error:
             report = f"not written: {error}"
     if chosen.json:
@@ -141,11 +141,5 @@ def _go(name: str, chosen: Chosen, out: Path) -> int:
     if "tasks" in chosen.settings:
         raise SettingError("A search has no --tasks: name its problems by the recipe's own setting.")
     found = searching.run(name, chosen.settings, out, seed=chosen.seed, tell=tell)
-    conclude(chosen, out, {"searches": len(found)}, draw=_drawn)
+    conclude(chosen, out, {"searches": len(found)})
     return output.DONE
-
-
-def _drawn(folder: Path) -> Path:
-    from milepost.report import searches
-
-    return searches.write(folder, folder / "report.html")

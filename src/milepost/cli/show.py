@@ -13,7 +13,8 @@ from rich.text import Text
 
 from milepost.cli import output, traces
 from milepost.cli.run import failures
-from milepost.engines import repeats
+from milepost.engines import repeats, searching
+from milepost.engines.experiments import run as experiments
 from milepost.errors import SettingError
 from milepost.report import figures, literal, terminal
 from milepost.report.drawing import shades
@@ -59,6 +60,11 @@ def main(argv: Sequence[str]) -> int:
             return traces.show_one(folder, where.row, options.source, as_json=options.json)
         listing = {"signal": options.signal, "every": options.all, "most": options.most}
         return traces.show(folder, **listing, as_json=options.json)
+    if searching.is_search(folder) or experiments.is_experiment(folder):
+        raise SettingError(
+            f"{folder} holds a search or an experiment: `milepost report {folder}` shows it, and `milepost show` each "
+            f"forest in {folder}/forests."
+        )
     if where.row is not None:
         return _step(_forest_of(folder), where.row, as_json=options.json)
     if (folder / repeats.NAME).is_file() or repeats.is_run(folder):

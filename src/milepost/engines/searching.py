@@ -14,6 +14,9 @@ from milepost.engines import folder
 from milepost.errors import FormatError, SettingError
 from milepost.recipe import Search
 
+FILE = "outcomes.json"
+"""What a finished search is recognised by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -89,8 +92,13 @@ def run(
                 if tell is not None:
                     tell(found[-1])
     text = json.dumps({"schema": 1, "recipe": name, "seed": seed, "outcomes": [asdict(one) for one in found]})
-    (out / "outcomes.json").write_text(text, encoding="utf-8")
+    (out / FILE).write_text(text, encoding="utf-8")
     return tuple(found)
+
+
+def is_search(folder: Path) -> bool:
+    """Whether a folder is that of a finished search."""
+    return (folder / FILE).is_file()
 
 
 def read(out: Path) -> tuple[Outcome, ...]:
@@ -106,7 +114,7 @@ def read(out: Path) -> tuple[Outcome, ...]:
         FormatError: the folder holds none, or they are damaged.
     """
     try:
-        record: Any = json.loads((out / "outcomes.json").read_text(encoding="utf-8"))
+        record: Any = json.loads((out / FILE).read_text(encoding="utf-8"))
         return tuple(_outcome(one) for one in cast("list[dict[str, Any]]", record["outcomes"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise FormatError(f"{out} holds no outcomes of a search that can be read: {error!r}.") from error

@@ -91,6 +91,11 @@ def _known(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
 
 
+def is_experiment(folder: Path) -> bool:
+    """Whether a folder is that of a finished experiment."""
+    return (folder / FILE).is_file()
+
+
 def read(out: Path) -> tuple[Row, ...]:
     """Read the measurements of a finished experiment.
 
