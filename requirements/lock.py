@@ -16,9 +16,9 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 TORCH = "torch==2.13.0"
 BENCH = (
-    "cachetools", "gguf", "hypothesis", "pytest", "pytest-timeout", "numba", "ompl==2.0.1",
-    "tensordict==0.10.0", "transformers==5.10.4",
-    "trl==1.16.0", "verl==0.9.1",
+    "bm25s", "cachetools", "fastapi", "gguf", "hypothesis", "pytest", "pytest-timeout", "numba", "ompl==2.0.1",
+    "tensordict==0.10.0", "TransferQueue==0.1.11", "transformers==5.10.4",
+    "trl==1.16.0", "uvicorn", "verl==0.9.1",
 )  # fmt: skip
 SETS = {"dev": (".[dev]",), "demo": (".[lm,report]",), "bench": (".", *BENCH)}
 HEADERS = {

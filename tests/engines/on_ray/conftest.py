@@ -18,12 +18,3 @@ def by_value():
     here = {name: module for name, module in sys.modules.items() if name.startswith("tests.engines.on_ray")}
     for module in here.values():
         cloudpickle.register_pickle_by_value(module)
-
-
-@pytest.fixture(scope="session")
-def ray():
-    """A cluster on this machine with two workers; starting one takes long on a busy machine."""
-    from milepost.engines.on_ray.cluster import cluster
-
-    with cluster("local", cpus=2) as found:
-        yield found

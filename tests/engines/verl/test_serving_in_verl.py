@@ -1,6 +1,5 @@
-"""The agent loop inside verl: its worker's postprocessing and its trainer's computation of advantages, on CPU.
-
-What lies between them is verl's TransferQueue, which starts a cluster; here a dictionary keeps the rows.
+"""The agent loop inside verl: its worker's postprocessing, its TransferQueue on a cluster of Ray, and its trainer's
+computation of advantages, on CPU.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopWorker, DictConfigWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
@@ -23,36 +21,7 @@ from milepost.engines.verl.agent import output_class, tree_loop
 from tests.engines.verl.configurations import composed
 from tests.engines.verl.test_agent import Server, environment
 
-pytestmark = pytest.mark.trainers
-
-
-class Rows:
-    """Rows by key, with the functions of the queue that verl calls."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, dict] = {}
-
-    def kv_batch_put(self, *, keys, partition_id, fields, tags=None):
-        for place, key in enumerate(keys):
-            self.rows.setdefault(key, {}).update({name: value[place] for name, value in fields.items()})
-        return KVBatchMeta(partition_id=partition_id, keys=keys, tags=[{}] * len(keys), fields=None)
-
-    async def async_kv_batch_put(self, **given):
-        return self.kv_batch_put(**given)
-
-    def kv_batch_get(self, *, keys, partition_id, select_fields):
-        held = [{name: self.rows[key][name] for name in select_fields if name in self.rows[key]} for key in keys]
-        return list_of_dict_to_tensordict(
-            [{n: getattr(v, "data", v) if n == "uid" else v for n, v in h.items()} for h in held]
-        )
-
-
-@pytest.fixture
-def rows(monkeypatch):
-    found = Rows()
-    for name in ("kv_batch_put", "kv_batch_get", "async_kv_batch_put"):
-        monkeypatch.setattr(tq, name, getattr(found, name))
-    return found
+pytestmark = [pytest.mark.trainers, pytest.mark.timeout(900)]  # a cluster takes minutes to start on a busy machine
 
 
 def sessions(count):
@@ -83,7 +52,13 @@ def sessions(count):
     return asyncio.run(main())
 
 
-def test_credit_of_the_tree_is_what_verl_trains_with(rows):
+def held(queue, keys, *fields):
+    """What the queue holds, row by row."""
+    found = queue.kv_batch_get(keys=keys, partition_id="train", select_fields=list(fields))
+    return [{name: found[name][place] for name in fields} for place in range(len(keys))]
+
+
+def test_credit_of_the_tree_is_what_verl_trains_with(queue):
     worker = SimpleNamespace(processor=None, reward_loop_worker_handles=None)
     for name in ("_compute_score", "_compute_multi_modal_inputs", "_compute_position_ids"):
         setattr(worker, name, getattr(AgentLoopWorker, name).__get__(worker))
@@ -102,31 +77,35 @@ def test_credit_of_the_tree_is_what_verl_trains_with(rows):
             wanted.append(torch.tensor(output.token_rewards) * masks[-1])
     assert len(keys) >= 6
     assert max(float(one.abs().max()) for one in wanted) > 0
-    for key in keys:  # which verl's actor computes between the two
-        rows.rows[key]["old_log_probs"] = rows.rows[key]["rollout_log_probs"]
+    logged = [{"old_log_probs": row["rollout_log_probs"]} for row in held(queue, keys, "rollout_log_probs")]
+    # verl's actor computes these between the two
+    queue.kv_batch_put(keys=keys, partition_id="train", fields=list_of_dict_to_tensordict(logged))
     batch = KVBatchMeta(partition_id="train", keys=keys, tags=[{}] * len(keys), fields=None)
     PPOTrainer._compute_advantage(SimpleNamespace(config=composed("slate")), batch, {})
-    for key, credit, mask in zip(keys, wanted, masks, strict=True):
-        assert (rows.rows[key]["advantages"].float() - credit).abs().max() < 1e-6
-        assert torch.equal(rows.rows[key]["response_mask"].long(), mask)
+    found = held(queue, keys, "advantages", "response_mask")
+    for row, credit, mask in zip(found, wanted, masks, strict=True):
+        assert (row["advantages"].float() - credit).abs().max() < 1e-6
+        assert torch.equal(row["response_mask"].long(), mask)
 
 
-def test_our_estimators_run_where_verls_trainer_calls_them(rows):
+def test_our_estimators_run_where_verls_trainer_calls_them(queue):
     """Dense rewards of two prompts of three rows each."""
     rewards = torch.tensor([[0, 0.25, 0, 1], [0, 0, 0, 0], [0, 0.5, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0.0]])
     mask = torch.tensor([[1, 1, 0, 1], [1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0]])
     keys = [f"p{row // 3}_{row % 3}_0" for row in range(6)]
-    for row, (key, size) in enumerate(zip(keys, (4, 4, 2, 1, 4, 2), strict=True)):
-        own = {"rm_scores": rewards[row, :size], "response_mask": mask[row, :size], "uid": key.split("_")[0]}
-        rows.rows[key] = own
+    own = [
+        {"rm_scores": rewards[row, :size], "response_mask": mask[row, :size], "uid": key.split("_")[0]}
+        for row, (key, size) in enumerate(zip(keys, (4, 4, 2, 1, 4, 2), strict=True))
+    ]
+    queue.kv_batch_put(keys=keys, partition_id="train", fields=list_of_dict_to_tensordict(own), tags=[{}] * 6)
     config = composed("grpo")
     config.algorithm.adv_estimator = "milepost_rloo"
     batch = KVBatchMeta(partition_id="train", keys=keys, tags=[{}] * 6, fields=None)
     PPOTrainer._compute_advantage(SimpleNamespace(config=config), batch, {})
     total = rewards.sum(1).view(2, 3)
     wanted = (total - (total.sum(1, keepdim=True) - total) / 2).view(6, 1) * mask
-    for key, expected in zip(keys, wanted, strict=True):
-        found = rows.rows[key]["advantages"]
+    for row, expected in zip(held(queue, keys, "advantages"), wanted, strict=True):
+        found = row["advantages"]
         assert (found - expected[: len(found)]).abs().max() < 1e-6
 
 
