@@ -1,15 +1,20 @@
 """Control, measured: exploration with and without a bonus, what a driver learns from two rewards, and another PPO.
 
-python -m benchmarks.control explore [--seeds 3] [--updates 18]     cells of a maze seen at equal steps
+python -m benchmarks.control explore [--seeds 3] [--updates 24]     cells of a maze seen at equal steps
 python -m benchmarks.control drive [--seeds 1] [--updates 12]       completion and infractions on held-out roads
+python -m benchmarks.control batch [--seeds 3] [--updates 8]        the same by size of minibatch and by reward
 python -m benchmarks.control sb3 [--seeds 2] [--updates 10]         CartPole, ours and Stable-Baselines3's PPO
+
+Every run is printed to standard error when it is done, so that what was measured is not lost.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +37,9 @@ AGENT = 10
 def settings(recipe: str, task: str, seed: int, updates: int, **given: Any) -> RunSettings:
     """A run of one recipe on one task."""
     options = given.pop("options", {})
-    rate = given.pop("rate", 3e-3)
+    rate, minibatches, starts = given.pop("rate", 3e-3), given.pop("minibatches", 4), given.pop("starts", 16)
     update = UpdateSettings(
-        steps=updates, tasks_per_step=16, learning_rate=rate, minibatches=4, epochs=4, gradient_clip=0.5
+        steps=updates, tasks_per_step=starts, learning_rate=rate, minibatches=minibatches, epochs=4, gradient_clip=0.5
     )
     tasks = TaskSettings(names=(task,), train=256, held_out=given.pop("held_out", 2), options=options)
     return RunSettings(recipe=recipe, seed=seed, settings=given, tasks=tasks, update=update, keep=KeepSettings())
@@ -54,6 +59,17 @@ def cells(run: Path, updates: int) -> int:
     return len(seen)
 
 
+def done(*told: object) -> None:
+    """Say that a run is done."""
+    print(*told, file=sys.stderr, flush=True)
+
+
+def apart(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
+    """Mean difference of two arms, paired by seed, with its 95 % interval of Student's t."""
+    gap = mean_interval([float(a) - float(b) for a, b in zip(one, other, strict=True)])
+    return gap.estimate, gap.low, gap.high
+
+
 def explore(seeds: int, updates: int) -> dict[str, Any]:
     """Cells seen by each bonus, by seed, and intervals of the differences to no bonus."""
     options = {MAZE: {"layouts": 1, "make": {"observe": "full", "max_steps": 60}}}
@@ -61,14 +77,37 @@ def explore(seeds: int, updates: int) -> dict[str, Any]:
     for seed in range(seeds):
         for bonus, counts in found.items():
             with tempfile.TemporaryDirectory() as held:
-                chosen = settings("rdd", MAZE, seed, updates, bonus=bonus, discount=0.97, options=options)
+                chosen = settings("rdd", MAZE, seed, updates, bonus=bonus, discount=0.97, options=options, starts=8)
                 local.run(chosen, Path(held) / "run", on_event=quiet)
                 counts.append(cells(Path(held) / "run", updates))
+                done(bonus, seed, counts[-1])
+    pairs = (("rdd", "none"), ("rnd", "none"), ("rdd", "rnd"))
+    return {"cells": found, **{f"{one} less {other}": apart(found[one], found[other]) for one, other in pairs}}
+
+
+def batch(seeds: int, updates: int) -> dict[str, Any]:
+    """What a driver comes to with small and large minibatches, at equal samples and epochs, by reward."""
+    options, found = {"highway": {"vehicles": 5}}, dict[str, list[list[float]]]()
+    for seed in range(seeds):
+        for reward in ("carl", "shaped", "simulator"):
+            for minibatches in (16, 1):
+                with tempfile.TemporaryDirectory() as held:
+                    chosen = settings(
+                        "carl", "highway", seed, updates, reward=reward, held_out=4, rate=1e-3, options=options,
+                        minibatches=minibatches,
+                    )  # fmt: skip
+                    last = local.run(chosen, Path(held) / "run", on_event=quiet)
+                told = [last.last.rewards["completion"], last.last.rewards["infraction"]]
+                found.setdefault(f"{reward}, {minibatches} minibatches", []).append(told)
+                done(reward, minibatches, seed, *told, int(last.cost["environment_steps"]))
     gaps = {
-        f"{one} less {other}": mean_interval([float(a - b) for a, b in zip(found[one], found[other], strict=True)])
-        for one, other in (("rdd", "none"), ("rnd", "none"), ("rdd", "rnd"))
+        f"completion, {reward}: large less small": apart(
+            [one[0] for one in found[f"{reward}, 1 minibatches"]],
+            [one[0] for one in found[f"{reward}, 16 minibatches"]],
+        )
+        for reward in ("carl", "shaped", "simulator")
     }
-    return {"cells": found, **{name: (gap.estimate, gap.low, gap.high) for name, gap in gaps.items()}}
+    return {"completion and infractions": found, **gaps}
 
 
 def drive(seeds: int, updates: int) -> dict[str, Any]:
@@ -78,9 +117,9 @@ def drive(seeds: int, updates: int) -> dict[str, Any]:
         for seed in range(seeds):
             with tempfile.TemporaryDirectory() as held:
                 chosen = settings("carl", "highway", seed, updates, reward=reward, held_out=6, rate=1e-3)
-                done = local.run(chosen, Path(held) / "run", on_event=quiet)
+                ended = local.run(chosen, Path(held) / "run", on_event=quiet)
             found[f"{reward} {seed}"] = {
-                name: [one.rewards[name] for one in (done.first, done.last)] for name in ("completion", "infraction")
+                name: [one.rewards[name] for one in (ended.first, ended.last)] for name in ("completion", "infraction")
             }
     return found
 
@@ -91,30 +130,33 @@ def beside(seeds: int, updates: int) -> dict[str, Any]:
     from stable_baselines3.common.monitor import Monitor
 
     world, found = Gymnasium(name="CartPole-v1", train_size=256), {"ours": [], "stable-baselines3": []}
+    steps_taken: list[int] = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as held:
             chosen = settings("rdd", "CartPole-v1", seed, updates, bonus="none", width=2)
-            done = local.run(chosen, Path(held) / "run", on_event=quiet)
+            ended = local.run(chosen, Path(held) / "run", on_event=quiet)
             last = storage.read(folder.forest(Path(held) / "run", updates))
         found["ours"].append(float((last.depth()[last.leaves()]).double().mean()))
         torch.set_num_threads(1)
         env = Monitor(rewarded(world, world, {Payoff(largest=1.0): 1.0}))
-        steps = int(done.cost["environment_steps"])
+        steps = int(ended.cost["environment_steps"])
         PPO("MlpPolicy", env, seed=seed, device="cpu", n_steps=1024, learning_rate=1e-3).learn(steps)
         lengths = env.get_episode_lengths()[-32:]
         found["stable-baselines3"].append(sum(lengths) / len(lengths))
-        found.setdefault("steps", []).append(steps)
-    return found
+        steps_taken.append(steps)
+        done(seed, steps, found["ours"][-1], found["stable-baselines3"][-1])
+    gap = apart(found["ours"], found["stable-baselines3"])
+    return {**found, "steps": steps_taken, "ours less stable-baselines3": gap}
 
 
 def main() -> None:
     """Measure what is asked for and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("explore", "drive", "sb3"))
+    parser.add_argument("what", choices=("explore", "drive", "batch", "sb3"))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--updates", type=int, default=12)
     options = parser.parse_args()
-    measure = {"explore": explore, "drive": drive, "sb3": beside}[options.what]
+    measure = {"explore": explore, "drive": drive, "batch": batch, "sb3": beside}[options.what]
     print(json.dumps(measure(options.seeds, options.updates), indent=1))
 
 
