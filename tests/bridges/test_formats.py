@@ -25,8 +25,8 @@ def test_files_of_the_libraries_are_recognised_and_read(file):
 @pytest.mark.parametrize("name", LINES)
 def test_first_lines_are_recognised(name, tmp_path):
     for number, value in enumerate(LINES[name]):
-        if (name, number) in {("trl", 0), ("trl", 4), ("anthropic", 2)}:
-            continue  # {"messages"} alone is a chat; the second has neither prompt nor messages
+        if (name, number) in {("trl", 0), ("anthropic", 2)}:
+            continue  # messages alone are a chat
         assert formats.detect(write_lines(tmp_path / f"{number}.jsonl", [value])) == name, value
 
 

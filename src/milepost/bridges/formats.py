@@ -118,7 +118,7 @@ def _recognise(value: object, path: Path) -> str:
     ):
         if any(key in record for key in keys):
             return name
-    if "prompt" in record:
+    if "prompt" in record or "chosen" in record:
         return "verl" if "data_source" in record and "reward_model" in record else "trl"
     if "input" in record and "output" in record:
         return "verl"

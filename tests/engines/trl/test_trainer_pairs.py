@@ -1,4 +1,4 @@
-"""Pairs of siblings in TRL's own trainers: DPO begins at ln 2 and learns the order, SFT and KTO take their rows."""
+"""Pairs of siblings in TRL's own trainers: DPO begins at ln 2 and learns the order; the others take their rows too."""
 
 from __future__ import annotations
 
@@ -100,3 +100,53 @@ def test_the_rows_of_kto_and_of_reward_models_have_the_shapes_that_trl_expects(m
     assert isinstance(found["label"], bool)
     found = apply_chat_template(dict(pair), tokenizer)
     assert found["chosen"].partition(TURN[0])[0] == found["rejected"].partition(TURN[3])[0]
+
+
+def losses(trainer):
+    trainer.train()
+    found = [one["loss"] for one in trainer.state.log_history if "loss" in one]
+    assert len(found) == 6
+    return found
+
+
+def written_and_read(rows, folder):
+    """Rows as a file that any program reads, back through a forest."""
+    from milepost import storage
+    from milepost.bridges import formats
+    from milepost.traces.forests import forest_of, traces_of
+
+    (folder / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    storage.write(forest_of(formats.read(folder / "rows.jsonl")), folder / "forest")
+    formats.write(traces_of(storage.read(folder / "forest")), folder / "back.jsonl", "trl")
+    return [json.loads(line) for line in (folder / "back.jsonl").read_text().splitlines()]
+
+
+def test_kto_trains_on_judged_steps(model, tmp_path):
+    from datasets import Dataset
+    from trl import KTOConfig, KTOTrainer
+
+    from milepost.curation.pairs.rows import unpaired_rows
+
+    rows = list(unpaired_rows(forest()))
+    assert [one["label"] for one in rows] == [True, False] * 4
+    assert written_and_read(rows, tmp_path) == rows
+    arguments = KTOConfig(beta=0.1, **settings(tmp_path))
+    found = losses(KTOTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows)))
+    assert found[0] == pytest.approx(0.5, abs=1e-3)  # 1 - sigmoid(0): nothing is gained over the reference yet
+    assert found[-1] < found[0] - 0.02
+
+
+def test_a_reward_model_trains_on_conversations(model, tmp_path):
+    from datasets import Dataset
+    from trl import RewardConfig, RewardTrainer
+
+    from milepost.curation.pairs.rows import reward_rows
+
+    rows = list(reward_rows(forest()))
+    assert len(rows) == 4
+    assert written_and_read(rows, tmp_path) == rows
+    trainer = RewardTrainer(model=model, args=RewardConfig(**settings(tmp_path)), train_dataset=Dataset.from_list(rows))
+    found = losses(trainer)
+    assert found[-1] < found[0]
+    ranked = [one["accuracy"] for one in trainer.state.log_history if "accuracy" in one]
+    assert ranked[-1] == 1.0
