@@ -142,6 +142,14 @@ def test_finished_runs(call, engine):
     assert json.loads(Path("c/comparison.json").read_text())["verdict"] == "first"
 
 
+def test_a_name_is_the_recipe_and_a_path_the_folder_of_that_name(call, engine):
+    for name, steps in (("barge", "2"), ("long-ferry", "2")):
+        call("run", name, "--steps", steps, "--out", name, "--no-report")
+    found = call("compare", "barge", "long-ferry", "--steps", "3", "--dry-run", "--json")
+    assert {one["update"]["steps"] for one in json.loads(found.out).values()} == {3}
+    assert last(call("compare", "./barge", "./long-ferry", "--json"))["runs"] == [1, 1]
+
+
 def test_finished_runs_at_unequal_cost(call, engine):
     call("run", "barge", "--steps", "7", "--out", "a", "--no-report")
     call("run", "long-ferry", "--steps", "7", "--out", "b", "--no-report")

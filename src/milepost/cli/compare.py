@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from milepost import recipe
 from milepost.cli import flags, output
 from milepost.errors import MissingExtra, SettingError, unknown_name
 
@@ -30,7 +31,7 @@ spent; the second then gets the budget that the first spent. The last step is cu
 All flags of milepost run are allowed; one that only one of the recipes has goes to that one.
 --cost seconds=60 makes the time equal instead: a pilot says how many steps that is on this machine.
 Two folders of finished runs or repeats are compared as they are: paired where the seeds are the same. --unit UNIT is
-the cost that must be equal (default tokens).
+the cost that must be equal (default tokens). The name of a recipe is the recipe: write ./grpo for a folder grpo.
 
   --repeats K   pairs of runs (default 5)
   --out FOLDER  where the runs, comparison.json and comparison.html go (default: the first free runs/compare-<n>); a
@@ -78,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
     if len(words.names) != 2:
         output.warn(USAGE)
         return output.WRONG_USAGE
-    if all(Path(name).is_dir() for name in words.names):
+    if all(Path(name).is_dir() and name not in recipe.names() for name in words.names):
         return _folders(words)
     asked = _asked(words)
     if asked.launch.dry_run:
@@ -140,13 +141,13 @@ def _asked(given: flags.Words) -> _Asked:
     names = _names(words.names)
     chosen = [
         flags.resolve(
-            recipe,
+            name,
             flags.merged(_fitting(shared, own), file),
             _for_side(words.flags, own, known[0] | known[1]),
             prog=f"milepost compare {' '.join(words.names)}",
             domain=flags.domain_of(recipes),
         )
-        for recipe, file, own in zip(recipes, files, known, strict=True)
+        for name, file, own in zip(recipes, files, known, strict=True)
     ]
     sides = [Side(name=name, settings=one.settings) for name, one in zip(names, chosen, strict=True)]
     cost = chosen[0].settings.cost
