@@ -236,6 +236,16 @@ def test_points():
     assert run.points(float("nan")) == "?"
 
 
+def test_one_task_has_no_interval():
+    """With one held-out task there is a share and no interval, with none there is neither."""
+    nan = float("nan")
+    one = {"success": 0.25, "low": nan, "high": nan, "tasks": 1, "samples": 4}
+    assert run.success(one) == "25.0% (no interval: it needs two held-out tasks at least; 1 task x 4 answers)"
+    two = {**one, "low": 0.0, "high": 0.5, "tasks": 2}
+    assert run.success(two) == "25.0% (95 % interval 0.0% to 50.0%; 2 tasks x 4 answers)"
+    assert run.success({**one, "success": nan, "tasks": 0}).startswith("not measured")
+
+
 # ---- the real engine ----
 
 

@@ -2,11 +2,13 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from milepost.cli import main
+from milepost.cli import main, searching
+from milepost.engines.searching import Outcome
 
 FEW = ["--problems", "wide", "--iterations", "300", "--repeats", "1"]
 
@@ -20,7 +22,7 @@ def here(tmp_path, monkeypatch):
 def test_a_search_ends_with_a_report(here, capsys):
     assert main(["run", "informed-rrt-star", *FEW]) == 0
     text = capsys.readouterr().out
-    assert "wide, informed, 1: 1." in text
+    assert "wide, informed, 1: cost 1." in text
     assert Path("runs/informed-rrt-star-1/report.html").is_file()
     assert main(["run", "informed-rrt-star", *FEW, "--no-report", "--json", "--seed", "2"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -78,3 +80,13 @@ def test_the_report_is_written_again(here, capsys):
     Path("x/outcomes.json").unlink()
     assert main(["report", "x"]) == 3
     assert "milepost run @ x/run.toml" in capsys.readouterr().err
+
+
+def test_draws_are_told_by_their_rewards_and_paths_by_their_cost():
+    """A search for images has no cost that a user would know: its reward is printed, and what its draws are worth."""
+    drawn = {"drawn": [3], "rewards": {"class": -0.25, "recognised": 0.75}, "calls": 640.0}
+    one = Outcome(task="class 1", seeker="DTS", repeat=0, cost=0.5, steps=9, progress=(), scene=drawn)
+    said = "best reward -0.5000, mean of the draws: class -0.250, recognised 0.750; 640 model calls"
+    assert searching.came_to(one) == said
+    assert searching.came_to(replace(one, scene={})) == "cost 0.5000, 9 steps"
+    assert searching.came_to(replace(one, cost=None)) == "nothing found, 9 steps"

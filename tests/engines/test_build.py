@@ -60,7 +60,7 @@ def test_the_tasks_choose_environment_stop_strings_and_embedded_model() -> None:
 
 def test_images_are_drawn_by_a_denoiser_and_judged_by_a_classifier_without_noise() -> None:
     tasks = TaskSettings(names=("digits",), train=4, held_out=2)
-    world = build.world(replace(SETTINGS, recipe="flow-grpo", tasks=tasks, settings={"steps": 6}))
+    world = build.world(replace(SETTINGS, recipe="flow-grpo", tasks=tasks, settings={"denoising_steps": 6}))
     assert isinstance(world.policy, Denoiser)
     assert world.policy.process.grid.steps == 6
     assert world.verdict == ImageScore(scorer=Recognised(), name="solved")
@@ -94,6 +94,24 @@ def test_images_are_drawn_by_a_denoiser_and_judged_by_a_classifier_without_noise
 def test_what_does_not_exist_is_named(settings: RunSettings, error: type[MilepostError], says: str) -> None:
     with pytest.raises(error, match=says):
         build.world(settings)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "says"),
+    [
+        ("flow-grpo", {}, r"--model\): A step adds noise.*--constant.*give --model digits-flow"),
+        ("flow-grpo", {"constant": 1.5}, "at most 1"),
+        ("densegrpo", {}, "--levels"),
+        ("euphonium", {"noise": 0.1}, "Langevin was made for .* a rectified flow"),
+        ("dynamic-treerpo", {}, "TowardsBest was made for .* a rectified flow"),
+    ],
+)
+def test_what_a_model_of_images_cannot_do_is_said_before_it_is_loaded(
+    recipe: str, settings: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("milepost.policies.flow.digits.load", None)
+    with pytest.raises(MilepostError, match=says):
+        build.world(replace(FLOW, recipe=recipe, settings=settings, policy=PolicySettings(model="digits-ddpm")))
 
 
 def test_a_credit_rule_that_reads_a_reward_by_name_is_told_early(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ WORLD = Denoising(train_size=10)
 
 def scored(levels, sampler, *, tasks=10, key=KEY):
     """A batch of the digits model with gains and total."""
-    job = densegrpo.build(steps=STEPS, levels=levels)
+    job = densegrpo.build(denoising_steps=STEPS, levels=levels)
     policy = digits.load("digits-flow", process=job.process)
     draws = [Draw(task=task) for task in WORLD.train()[:tasks]]
     forest = grow(draws, policy=policy, environment=WORLD, sampler=sampler, key=key)
@@ -133,7 +133,7 @@ def test_learns_from_fewer_images_at_more_calls(tmp_path, record_property):
 
 
 def test_settings_choose_noise_and_penalty():
-    job = densegrpo.build(levels=(0.5, 0.4, 0.0), steps=3, kl=0.01)
+    job = densegrpo.build(levels=(0.5, 0.4, 0.0), denoising_steps=3, kl=0.01)
     assert job.process.noise == noise.StepNoise(levels=(0.5, 0.4, 0.0))
     assert job.objective.needs_reference
     assert job.process.completed

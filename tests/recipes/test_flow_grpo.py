@@ -42,7 +42,7 @@ def test_learns_digits(tmp_path, record_property):
 def test_a_diffusion_model_is_trained_by_the_same_recipe(tmp_path):
     """The DDPM of the digits with its own noise level, a few steps, to the byte the same twice."""
     chosen = settings(
-        settings={"constant": 1.0, "width": 4, "steps": 6},
+        settings={"constant": 1.0, "width": 4, "denoising_steps": 6},
         policy=PolicySettings(model="digits-ddpm"),
         tasks=TaskSettings(names=("digits",), train=3, held_out=2),
         update=UpdateSettings(steps=2, tasks_per_step=3, learning_rate=3e-4),

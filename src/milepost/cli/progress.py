@@ -162,7 +162,8 @@ def _place(event: Event, pace: Pace) -> str:
 def _held_out(event: Event) -> str:
     found = event.numbers
     low, high = found.get("evaluate/low", math.nan), found.get("evaluate/high", math.nan)
-    return f"held-out success {found.get('evaluate/success', math.nan):.1%} ({low:.1%} to {high:.1%})"
+    spread = f" ({low:.1%} to {high:.1%})" if math.isfinite(low) else ""  # one task has no interval
+    return f"held-out success {found.get('evaluate/success', math.nan):.1%}{spread}"
 
 
 @dataclass(kw_only=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from milepost.engines.settings import RunSettings
 
 NOTHING = "every reward failed, in every step: see why below, and mend it"
+NO_INTERVAL = "no interval: it needs two held-out tasks at least"
 MOST_REASONS = 20
 """Reasons of failure that are listed."""
 USAGE = """usage: milepost run <recipe> [@ file.toml] [flags]
@@ -237,11 +238,13 @@ def failures(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _success(evaluation: Mapping[str, Any]) -> str:
-    return (
-        f"{evaluation['success']:.1%} (95 % interval {evaluation['low']:.1%} to {evaluation['high']:.1%}; "
-        f"{evaluation['tasks']} tasks x {evaluation['samples']} answers)"
-    )
+def success(evaluation: Mapping[str, Any]) -> str:
+    """Success of an evaluation in words, with its interval where there are tasks enough for one."""
+    if evaluation["tasks"] == 0:
+        return "not measured: no held-out task has an answer that could be scored"
+    spread = f"95 % interval {evaluation['low']:.1%} to {evaluation['high']:.1%}"
+    tasks = f"{evaluation['tasks']} task{'s' if evaluation['tasks'] > 1 else ''} x {evaluation['samples']} answers"
+    return f"{evaluation['success']:.1%} ({spread if math.isfinite(evaluation['low']) else NO_INTERVAL}; {tasks})"
 
 
 def points(number: float) -> str:
@@ -252,11 +255,12 @@ def points(number: float) -> str:
 def _text(found: Mapping[str, Any]) -> str:
     from milepost.cli import progress
 
-    gain = f"{points(found['gain'])} points (95 % interval {points(found['gain_low'])} to {points(found['gain_high'])})"
+    spread = f"95 % interval {points(found['gain_low'])} to {points(found['gain_high'])}"
+    gain = f"{points(found['gain'])} points ({spread if math.isfinite(found['gain_low']) else NO_INTERVAL})"
     spent = "  ".join(f"{unit} {progress.short(value)}" for unit, value in sorted(found["cost"].items()) if value)
     rows = [
-        ("held-out success before", _success(found["first"])),
-        ("held-out success after", _success(found["last"])),
+        ("held-out success before", success(found["first"])),
+        ("held-out success after", success(found["last"])),
         ("difference", gain),
         *(_measured(name, found) for name in found["last"]["measures"]),
         *([("spent", spent)] if spent else []),

@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from milepost.cli import build_settings, output
 from milepost.errors import MissingExtra, SettingError, unknown_name
+
+if TYPE_CHECKING:
+    from milepost.engines.searching import Outcome
 
 
 def run(name: str, given: Mapping[str, Any], flags: Sequence[str], *, free: Path) -> int:
@@ -129,17 +132,26 @@ def _parser(name: str, own: Sequence[build_settings.Setting]) -> argparse.Argume
 def _go(name: str, chosen: Chosen, out: Path) -> int:
     from milepost.engines import searching
 
-    def tell(one: searching.Outcome) -> None:
-        cost = "nothing found" if one.cost is None else f"{one.cost:.4f}"
+    def tell(one: Outcome) -> None:
         if chosen.json:
             output.line(
                 {"task": one.task, "seeker": one.seeker, "repeat": one.repeat, "cost": one.cost, "steps": one.steps}
             )
         else:
-            output.say(f"{one.task}, {one.seeker}, {one.repeat + 1}: {cost}, {one.steps} steps")
+            output.say(f"{one.task}, {one.seeker}, {one.repeat + 1}: {came_to(one)}")
 
     if "tasks" in chosen.settings:
         raise SettingError("A search has no --tasks: name its problems by the recipe's own setting.")
     found = searching.run(name, chosen.settings, out, seed=chosen.seed, tell=tell)
     conclude(chosen, out, {"searches": len(found)})
     return output.DONE
+
+
+def came_to(one: Outcome) -> str:
+    """What a search found, in words: the cost of the best, or what its draws are worth where there are draws."""
+    if one.cost is None:
+        return f"nothing found, {one.steps} steps"
+    if "drawn" not in one.scene:
+        return f"cost {one.cost:.4f}, {one.steps} steps"
+    means = ", ".join(f"{name} {value:.3f}" for name, value in one.scene["rewards"].items())
+    return f"best reward {-one.cost:.4f}, mean of the draws: {means}; {one.scene['calls']:.0f} model calls"

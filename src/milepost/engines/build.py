@@ -21,6 +21,7 @@ from milepost.policies.decoding import Decoding
 from milepost.policies.flow import digits
 from milepost.policies.flow.denoiser import Denoiser
 from milepost.policies.flow.guidance import Guide
+from milepost.policies.flow.kernel import FlowKernel
 from milepost.policies.flow.process import Process
 from milepost.recipe import Remembers, Train
 from milepost.rewards.combine import Scored
@@ -150,7 +151,7 @@ def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) ->
                 f"Recipe {settings.recipe!r} scores text or tool calls; tasks.names={list(settings.tasks.names)} are "
                 "images: choose a recipe of `milepost list --domain flow`, or name a reward of your own with --reward."
             )
-        return _denoiser(environment.embedded if chosen.model == "embedded" else chosen.model, work)
+        return _denoiser(environment.embedded if chosen.model == "embedded" else chosen.model, work, settings)
     if work.process is not None:
         raise SettingError(
             f"Recipe {settings.recipe!r} samples a flow model, and tasks.names={list(settings.tasks.names)} need a "
@@ -164,12 +165,28 @@ def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) ->
     return loading.load(model, decoding=decoding, lora_rank=chosen.lora_rank, key=key, memory_bytes=memory)
 
 
-def _denoiser(name: str, work: Train) -> Denoiser:
+def _denoiser(name: str, work: Train, settings: RunSettings) -> Denoiser:
+    """The named model of the digits, once it is known that the recipe's noise, guide and view fit it."""
     process = Process() if work.process is None else work.process
     if not isinstance(process, Process):
         raise SettingError(f"The recipe's process is {type(process).__name__}, expected policies.flow.process.Process.")
-    policy = digits.load(name, process=process)
-    return dataclasses.replace(policy, guide=cast("Guide | None", work.guide))
+    kernel = digits.kernel_of(name)
+    own = [part for part in (work.guide, work.view) if part is not None]
+    if own and not isinstance(kernel, FlowKernel):
+        raise SettingError(
+            f"Recipe {settings.recipe!r} cannot train policy.model={name!r} (--model): its {type(own[0]).__name__} was "
+            "made for the noisy latents of a rectified flow. Leave --model out, or give --model digits-flow."
+        )
+    try:
+        process.check(kernel, settings.update.steps)
+    except SettingError as error:
+        known = ", ".join(f"--{one.replace('_', '-')}" for one in recipe.settings_of(settings.recipe))
+        raise SettingError(
+            f"Recipe {settings.recipe!r} with these settings cannot sample policy.model={name!r} (--model): {error} "
+            f"Change the noise by the recipe's own settings ({known}), or give "
+            f"{' or '.join(f'--model {other}' for other in digits.KERNELS if other != name)}."
+        ) from error
+    return dataclasses.replace(digits.load(name, process=process), guide=cast("Guide | None", work.guide))
 
 
 def greedy(policy: Policy) -> Policy:

@@ -55,9 +55,9 @@ CARD = Card(
 def build(
     *,
     width: int = 24,  # images per class
-    steps: int = 10,  # denoising steps
+    denoising_steps: int = 10,  # from noise to an image; --steps counts updates
     noise: float = 0.7,  # a of Flow-GRPO's noise
-    levels: tuple[float, ...] = (),  # noise level of every step, in place of a
+    levels: tuple[float, ...] = (),  # noise level of every step, in place of a; for digits-ddpm at most 1
     clip: float = 1e-4,  # for log-probabilities that are means over pixels
     kl: float = 0.0,  # weight of the penalty towards the first policy
 ) -> Train:
@@ -76,5 +76,5 @@ def build(
         measures=(Diversity(), DataGap()),
         credit=Steps(rule=Normalised(eps=1e-4), among=SameTurn()),
         objective=ExactKL(objective=surrogate, coefficient=kl) if kl else surrogate,
-        process=Process(grid=Grid(steps=steps), noise=chosen, completed=True),
+        process=Process(grid=Grid(steps=denoising_steps), noise=chosen, completed=True),
     )

@@ -12,7 +12,7 @@ from milepost.rewards.images.reward import ForeseenScore, ImageScore
 from milepost.rewards.images.watched import watched
 from milepost.sampling.search_tree.drawing import HighestValue, SoftShares
 from milepost.sampling.search_tree.rivals import Rivals
-from milepost.sampling.search_tree.seeking import Grows
+from milepost.sampling.search_tree.seeking import Grows, families
 from milepost.sampling.search_tree.selection import Boltzmann, Budget, UpperBound, Widening
 from milepost.sampling.search_tree.tree_search import TreeSearch
 
@@ -59,21 +59,22 @@ def build(
     classes: tuple[str, ...] = ("class 2", "class 5", "class 8", "class 9"),  # what to draw
     model: str = "digits-flow",  # or digits-ddpm
     images: int = 128,  # the budget: as many model calls as so many images take
-    steps: int = 10,  # denoising steps
+    denoising_steps: int = 10,  # from noise to an image
     forks: tuple[int, ...] = (3, 5, 7, 9),  # the tree branches after so many steps, the draw of the noise counted
     temperature: float = 1.0,  # T
     exponent: float = 0.8,  # alpha
 ) -> Search:
     """Build the job; its rivals have as many model calls."""
     noise = EvenNoise(level=1.0) if model == "digits-ddpm" else FlowNoise(scale=0.7)
-    process = Process(grid=Grid(steps=steps), noise=noise, guidance=0.0, foreseen=True)
+    process = Process(grid=Grid(steps=denoising_steps), noise=noise, guidance=0.0, foreseen=True)
     policy, score, guess = Load(name=model, process=process), watched(ImageScore()), watched(ForeseenScore())
     grows = partial(Grows, policy=policy, environment=Denoising(), scorer=score)
     backup, wide = SoftMean(temperature=temperature), Widening(exponent=exponent)
-    budget = Budget.worth(images=images, steps=steps, at_once=8)
-    tree = partial(TreeSearch, scorer=score, reduction=backup, widening=wide, forks=forks, budget=budget)
+    budget = Budget.worth(images=wide.branching(images), steps=denoising_steps, at_once=8)
+    grown = {"reduction": backup, "widening": wide, "forks": process.forking(forks), "budget": budget}
+    tree = partial(TreeSearch, scorer=score, **grown)
     soft, best = SoftShares(temperature=temperature), HighestValue(temperature=temperature)
     sampling = {"DTS": grows(sampler=tree(selector=Boltzmann(temperature=temperature)), shares=soft)}
     searching = {"DTS*": grows(sampler=tree(selector=UpperBound()), shares=best)}
     others = Rivals(guess=guess, trajectories=images, forks=forks, temperature=temperature)(grows)
-    return Search(tasks=classes, seekers=sampling | searching | others, repeats=2)
+    return Search(tasks=families(Denoising(), classes), seekers=sampling | searching | others, repeats=2)

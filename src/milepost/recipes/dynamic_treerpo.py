@@ -56,7 +56,7 @@ def build(
     *,
     widths: tuple[int, ...] = (2, 2, 2, 2),  # children at each step of the window
     trees: int = 2,  # first noises per class
-    steps: int = 10,  # denoising steps
+    denoising_steps: int = 10,  # from noise to an image; --steps counts updates
     growth: float = 0.5,  # beta
     sensitivity: float = 0.5,  # eta
     imitate: float = 0.05,  # lambda
@@ -64,7 +64,7 @@ def build(
 ) -> Train:
     """Build the job."""
     noise = DepthNoise(inner=Window(inner=FlowNoise(scale=0.7), size=len(widths), every=5), growth=growth)
-    process = Process(grid=Grid(steps=steps), noise=noise, foreseen=True)
+    process = Process(grid=Grid(steps=denoising_steps), noise=noise, foreseen=True)
     rule = Normalised(eps=1e-8)
     clip = ConditionedClip(low=1e-4, high=1e-4, sensitivity=sensitivity)
     return Train(

@@ -57,7 +57,7 @@ def build(
     width: int = 24,  # images per class
     noise: float = 0.7,  # a of Flow-GRPO's noise
     beta: float = 0.5,  # nats of reward that are worth a factor e
-    exact: bool = False,  # the coefficient of the tilted law, which the guided sampler has with beta = 1
+    exact: bool = False,  # the coefficient of the tilted law; it needs --beta 1, or the law is another
     process: float = 1.0,  # weight of the loss on the process credit; that on the outcome credit has 1
     distil: float = 10.0,  # weight of the divergence from the guided sampler
     taken: Literal[

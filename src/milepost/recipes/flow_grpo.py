@@ -57,9 +57,9 @@ CARD = Card(
 def build(
     *,
     width: int = 24,  # images per class
-    steps: int = 10,  # denoising steps
+    denoising_steps: int = 10,  # from noise to an image; --steps counts updates
     noise: float = 0.7,  # a
-    constant: float = 0.0,  # DanceGRPO's noise in place of a; the paper has 0.3
+    constant: float = 0.0,  # DanceGRPO's noise in place of a, 0.3 there; for digits-ddpm at most 1
     window: int = 0,  # steps with noise, in a window that slides (MixGRPO); 0: all but the last
     clip: float = 1e-4,  # for log-probabilities that are means over pixels
     kl: float = 0.0,  # weight of the penalty towards the first policy
@@ -75,5 +75,7 @@ def build(
         measures=(Diversity(), DataGap()),
         credit=Normalised(eps=1e-4),
         objective=ExactKL(objective=surrogate, coefficient=kl) if kl else surrogate,
-        process=Process(grid=Grid(steps=steps), noise=Window(inner=chosen, size=window) if window else chosen),
+        process=Process(
+            grid=Grid(steps=denoising_steps), noise=Window(inner=chosen, size=window) if window else chosen
+        ),
     )

@@ -11,6 +11,7 @@ from milepost.errors import SettingError
 from milepost.policies.flow import guidance, kernel
 from milepost.policies.flow.guidance import Langevin, Leaving, Tilted
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid
+from milepost.rewards.images.noisy import NoisyClass
 from tests.policies.flow import mixture
 
 KEY, SLOPE = keys.root(12), 0.5
@@ -193,3 +194,11 @@ def test_ranges_are_checked(part):
     for wrong in ({"beta": 0.0}, {"first": -1}, {"last": -2}, {"density": "sure"}):
         with pytest.raises(SettingError):
             part(value=Exact(), **wrong)
+
+
+def test_exact_guidance_by_a_value_for_another_beta_is_refused():
+    """ln p(class | noisy) is beta ln E[exp(ln p(class) / beta)] for beta = 1 only; the published form takes any."""
+    assert Langevin(value=NoisyClass(), beta=0.5).beta == 0.5
+    assert Tilted(value=NoisyClass()).beta == 1
+    with pytest.raises(SettingError, match=r"not the tilted law.*--beta 1"):
+        Tilted(value=NoisyClass(), beta=0.5)

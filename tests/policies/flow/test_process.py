@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from milepost.errors import SettingError
-from milepost.policies.flow.noise import EvenNoise, Grid
+from milepost.policies.flow.kernel import DiffusionKernel, FlowKernel
+from milepost.policies.flow.noise import EvenNoise, Grid, StepNoise, Window
 from milepost.policies.flow.process import Process, guided
 
 
@@ -30,3 +31,23 @@ def test_settings_out_of_range_are_refused():
         Process(guidance=-1.0)
     with pytest.raises(SettingError):
         Process(reduction="max")
+
+
+def test_forks_are_where_noise_follows():
+    """Three steps, the last without noise: after the draw of the noise (1) and after the first step (2)."""
+    process = Process(grid=Grid(steps=3))
+    assert process.forking((1, 2)) == (1, 2)
+    assert process.forking(()) == ()
+    with pytest.raises(SettingError, match=r"after \[0, 3\] of 3 .* some of \[1, 2\]"):
+        process.forking((0, 1, 3))
+
+
+def test_noise_is_checked_for_every_update_to_come():
+    """A window that has not reached the step with too much noise yet is refused for the update at which it does."""
+    window = Window(inner=StepNoise(levels=(0.1, 0.1, 9.0, 0.0)), size=1, every=2)
+    process = Process(grid=Grid(steps=4), noise=window)
+    process.check(FlowKernel(), updates=3)
+    with pytest.raises(SettingError, match=r"from time 0\.5 to 0\.25"):
+        process.check(FlowKernel(), updates=4)
+    with pytest.raises(SettingError, match="at most 1"):
+        Process().check(DiffusionKernel())

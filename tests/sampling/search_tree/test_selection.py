@@ -81,3 +81,14 @@ def test_ranges():
     ):  # fmt: skip
         with pytest.raises(SettingError, match=next(iter(change))):
             part(**change)
+
+
+def test_a_budget_without_a_branch_is_refused():
+    """C = 2, alpha = 0.8: a node is full when N > 2 N^0.8, after 32 visits; with alpha = 1 never."""
+    assert Widening().branching(33) == 33
+    assert Widening(exponent=0.5).branching(5) == 5
+    for wide, images in ((Widening(), 32), (Widening(exponent=0.5), 4)):
+        with pytest.raises(SettingError, match=f"images={images} .* before image {images}"):
+            wide.branching(images)
+    with pytest.raises(SettingError, match="nothing ever branches"):
+        Widening(exponent=1.0).branching(10**9)

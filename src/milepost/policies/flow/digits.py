@@ -72,6 +72,23 @@ class Training:
     """Share of labels that are replaced by a class drawn from all."""
 
 
+def kernel_of(name: str) -> Kernel:
+    """Kernel of a model of the digits.
+
+    Args:
+        name: "digits-flow" or "digits-ddpm".
+
+    Returns:
+        What its network predicts, on which path.
+
+    Raises:
+        UnknownName: no such model.
+    """
+    if name not in KERNELS:
+        raise unknown_name("flow model", name, KERNELS)
+    return KERNELS[name]
+
+
 def load(name: str, *, process: Process, training: Training | None = None) -> Denoiser:
     """Load a model of the digits as a policy; it is trained first where that was not done yet.
 
@@ -87,13 +104,11 @@ def load(name: str, *, process: Process, training: Training | None = None) -> De
         UnknownName: no such model.
         MissingExtra: scikit-learn, which brings the images, is not installed.
     """
-    if name not in KERNELS:
-        raise unknown_name("flow model", name, KERNELS)
-    chosen = training or Training()
+    kernel, chosen = kernel_of(name), training or Training()
     found = cached.weights(name, asdict(chosen), lambda: train(name, chosen))
     network = DigitNetwork(chosen.width, 0)
     network.load_state_dict(found)
-    return Denoiser(network=network, kernel=KERNELS[name], process=process)
+    return Denoiser(network=network, kernel=kernel, process=process)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +122,10 @@ class Load:
 
     process: Process
     name: str = "digits-flow"
+
+    def __post_init__(self) -> None:
+        """Check that the model exists and has room for the noise, which loading it would find out later."""
+        self.process.check(kernel_of(self.name))
 
     def __call__(self) -> Denoiser:
         """Load it, see `load`."""

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from milepost import checks
+from milepost.errors import SettingError
 from milepost.policies.flow.kernel import Kernel, across
 
 Density: TypeAlias = Literal["bare", "guided", "weighted"]
@@ -25,7 +26,10 @@ and trained without, so that the ratio is the importance weight."""
 
 
 class Value(Protocol):
-    """A reward of noisy latents, differentiable in them."""
+    """A reward of noisy latents, differentiable in them.
+
+    One that says the `beta` for which it is beta ln E[exp(R(x_0) / beta) | x_t] is refused by `Tilted` with another.
+    """
 
     def __call__(self, latent: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """One value for each latent, at its time, for what was asked for."""
@@ -161,6 +165,12 @@ class Tilted:
         """Check the ranges."""
         _check(self.beta, self.first, self.last)
         checks.one_of("density", self.density, ("bare", "guided", "weighted"))
+        own = getattr(self.value, "beta", self.beta)
+        if own != self.beta:
+            raise SettingError(
+                f"beta={self.beta:g} with the exact guidance is not the tilted law: {type(self.value).__name__} is "
+                f"that of noisy latents for beta={own:g} alone. Give beta={own:g} (--beta {own:g}), or leave out exact."
+            )
 
     def __call__(self, kernel: Kernel, leaving: Leaving) -> Steered:
         """Guided mean of the steps."""

@@ -112,7 +112,7 @@ def diffusion_mean(
     if bool((room < -1e-6).any()):
         raise SettingError(
             f"A step adds noise of standard deviation {float(std.max()):.3g}, more than a sample has after it: "
-            "expected a noise level of at most 1, such as noise.EvenNoise(level=1.0)."
+            "expected a noise level of at most 1; noise.EvenNoise(level=1.0) is DDPM's own."
         )
     clean = (latent - across((1 - kept).sqrt(), latent) * noise) / across(kept.sqrt(), latent)
     return across(later.sqrt(), latent) * clean + across(room.clamp(min=0).sqrt(), latent) * noise

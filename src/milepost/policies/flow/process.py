@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from milepost import checks
-from milepost.policies.flow.kernel import Reduction
+from milepost.errors import SettingError
+from milepost.policies.flow.kernel import Kernel, Reduction
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Grid, Noise, Times
 
 
@@ -46,6 +47,42 @@ class Process:
         """Noise level of every step, 0 at the last."""
         levels = self.noise(self.grid(), version)
         return torch.cat((levels[:-1], levels.new_zeros(1)))
+
+    def forking(self, forks: tuple[int, ...]) -> tuple[int, ...]:
+        """The numbers of steps after which a tree branches, if the step after each of them has noise.
+
+        Args:
+            forks: numbers of steps, the draw of the first noise counted.
+
+        Returns:
+            `forks`.
+
+        Raises:
+            SettingError: after one of them nothing is left to choose: all its children would be equal.
+        """
+        noisy = [place + 1 for place, level in enumerate(self.levels(0).tolist()) if level > 0]
+        stray = [fork for fork in forks if fork not in noisy]
+        if stray:
+            raise SettingError(
+                f"forks={forks} are not allowed: after {stray} of {len(self.grid()) - 1} denoising steps no noise "
+                f"follows, so all children would be equal. Expected some of {noisy}, the draw of the first noise "
+                "counted as a step; or take more denoising steps."
+            )
+        return forks
+
+    def check(self, kernel: Kernel, updates: int = 0) -> None:
+        """Raise what sampling with a kernel would raise, before there is a model to sample.
+
+        Args:
+            kernel: of the model.
+            updates: as far as the noise is looked at; it may depend on how many the policy has seen.
+
+        Raises:
+            SettingError: a step has more noise than the kernel has room for.
+        """
+        grid, none = self.grid(), torch.zeros(len(self.grid()) - 1, 1)
+        for levels in torch.stack([self.levels(version) for version in range(updates + 1)]).unique(dim=0):
+            kernel.mean(none, none, grid[:-1], grid[1:], kernel.std(grid[:-1], grid[1:], levels))
 
     def deterministic(self) -> Process:
         """The same times without noise, completions and foresight: what is used after training."""

@@ -79,6 +79,8 @@ class NoisyClass:
     """
 
     range = (LOWEST, 0.0)
+    beta: ClassVar[float] = 1.0
+    """The only one for which it is that value: exp(R / beta) with another is no probability of a class."""
 
     def __call__(
         self, latent: Float[Tensor, "n 8 8"], time: Float[Tensor, " n"], condition: Int[Tensor, " n"]

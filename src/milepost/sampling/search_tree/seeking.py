@@ -70,10 +70,28 @@ class Grows:
         )
 
     def _task(self, name: str) -> Task:
-        known = {task.family: task for task in reversed(self.environment.train())}
+        families(self.environment, (name,))
+        return next(task for task in self.environment.train() if task.family == name)
+
+
+def families(environment: TaskEnvironment, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The named families of tasks, once it is known that the environment has each of them.
+
+    Args:
+        environment: with the tasks.
+        names: of families.
+
+    Returns:
+        `names`.
+
+    Raises:
+        UnknownName: there is no such family.
+    """
+    known = dict.fromkeys(task.family for task in environment.train())
+    for name in names:
         if name not in known:
             raise unknown_name("family of tasks", name, known)
-        return known[name]
+    return names
 
 
 def spent(forest: Forest) -> Tensor:

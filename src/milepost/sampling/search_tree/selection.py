@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from milepost import checks, segments
+from milepost.errors import SettingError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,6 +151,31 @@ class Widening:
     def limit(self, visits: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Children that nodes with so many visits may have."""
         return self.scale * visits.double() ** self.exponent
+
+    def branching(self, images: int) -> int:
+        """The number of trajectories that a search is given, if its tree can branch with so many.
+
+        The root is full for the first time when N > C N^alpha; before that every trajectory begins anew, and a search
+        is importance resampling.
+
+        Args:
+            images: trajectories whose cost is the budget.
+
+        Returns:
+            `images`.
+
+        Raises:
+            SettingError: the root cannot be full before they are spent.
+        """
+        full = self.scale ** (1 / (1 - self.exponent)) if self.exponent < 1 else math.inf
+        if images <= full:
+            when = f"nothing branches before image {full:.0f}" if full < 1e9 else "nothing ever branches"
+            raise SettingError(
+                f"images={images} with exponent={self.exponent:g} grows no tree: a node may have C N^alpha children, "
+                f"so {when}, and the search is importance resampling. Give more images, or a lower "
+                f"exponent: with 0.5 a tree branches after {self.scale**2:.0f}."
+            )
+        return images
 
 
 @dataclass(frozen=True, kw_only=True)
