@@ -66,6 +66,7 @@ def build(
 ) -> Train:
     """Build the job."""
     chosen = EvenNoise(level=constant) if constant else FlowNoise(scale=noise)
+    levels = Window(inner=chosen, size=window) if window else chosen
     surrogate = Clipped(low=clip, high=clip)
     return Train(
         choice=Uniform(),
@@ -75,7 +76,5 @@ def build(
         measures=(Diversity(), DataGap()),
         credit=Normalised(eps=1e-4),
         objective=ExactKL(objective=surrogate, coefficient=kl) if kl else surrogate,
-        process=Process(
-            grid=Grid(steps=denoising_steps), noise=Window(inner=chosen, size=window) if window else chosen
-        ),
+        process=Process(grid=Grid(steps=denoising_steps), noise=levels),
     )
