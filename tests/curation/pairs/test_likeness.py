@@ -26,6 +26,7 @@ def test_by_hand():
 
 def test_identity_and_limits():
     assert smoothed_bleu("abcd", "abcd") == 1.0
+    assert smoothed_bleu("abcd", "dxxx") > 0  # one common unit, no common pair
     assert smoothed_bleu("abcd", "wxyz") == smoothed_bleu("", "a") == 0.0
     assert word_likeness("a", "a") == 1.0
     assert word_likeness("", "a b") == 0.0

@@ -129,6 +129,9 @@ def test_a_frozen_prior_makes_what_was_never_seen_new():
     plain, prior = (Distilled(predictor=Predictor(prior=scale)) for scale in (0.0, 3.0))
     memory = plain.init(SURVEY)
     scaled = part_scaled(memory)
+    assert float(Distilled(predictor=Predictor(prior=1e-6)).bonus(memory, scaled).mean()) == pytest.approx(
+        float(plain.bonus(memory, scaled).mean()), rel=1e-3
+    )
     assert float(prior.bonus(memory, scaled).mean()) > 3 * float(plain.bonus(memory, scaled).mean())
 
 

@@ -144,6 +144,11 @@ def test_the_functions_against_their_loops():
     assert len(furthest(torch.zeros(0), torch.zeros(0, dtype=torch.int64))) == 0
 
 
+def test_net_time_starts_anew_from_zero():
+    bad = torch.tensor([False, False, False, True, True, False, False, False, True])
+    assert lasting(bad, CHAIN[:9]).tolist() == [0, 0, 0, 1, 2, 1, 0, 0, 1]
+
+
 def test_speeding_by_hand():
     assert speeding(torch.tensor([10.0, 20.0, 21.115, 30.0]), limit=20.0).tolist() == pytest.approx([1, 1, 0.5, 0])
 
