@@ -37,10 +37,9 @@ AGENT = 10
 def settings(recipe: str, task: str, seed: int, updates: int, **given: Any) -> RunSettings:
     """A run of one recipe on one task."""
     options = given.pop("options", {})
-    rate, minibatches, starts = given.pop("rate", 3e-3), given.pop("minibatches", 4), given.pop("starts", 16)
-    update = UpdateSettings(
-        steps=updates, tasks_per_step=starts, learning_rate=rate, minibatches=minibatches, epochs=4, gradient_clip=0.5
-    )
+    starts = given.pop("starts", 16)
+    chosen: dict[str, Any] = {"learning_rate": 3e-3, "minibatches": 4, "epochs": 4, **given.pop("update", {})}
+    update = UpdateSettings(steps=updates, tasks_per_step=starts, gradient_clip=0.5, **chosen)
     tasks = TaskSettings(names=(task,), train=256, held_out=given.pop("held_out", 2), options=options)
     return RunSettings(recipe=recipe, seed=seed, settings=given, tasks=tasks, update=update, keep=KeepSettings())
 
@@ -93,8 +92,8 @@ def batch(seeds: int, updates: int) -> dict[str, Any]:
             for minibatches in (16, 1):
                 with tempfile.TemporaryDirectory() as held:
                     chosen = settings(
-                        "carl", "highway", seed, updates, reward=reward, held_out=4, rate=1e-3, options=options,
-                        minibatches=minibatches,
+                        "carl", "highway", seed, updates, reward=reward, held_out=4, options=options,
+                        update={"learning_rate": 1e-3, "minibatches": minibatches},
                     )  # fmt: skip
                     last = local.run(chosen, Path(held) / "run", on_event=quiet)
                 told = [last.last.rewards["completion"], last.last.rewards["infraction"]]
@@ -116,7 +115,9 @@ def drive(seeds: int, updates: int) -> dict[str, Any]:
     for reward in ("carl", "simulator"):
         for seed in range(seeds):
             with tempfile.TemporaryDirectory() as held:
-                chosen = settings("carl", "highway", seed, updates, reward=reward, held_out=6, rate=1e-3)
+                chosen = settings(
+                    "carl", "highway", seed, updates, reward=reward, held_out=6, update={"learning_rate": 1e-3}
+                )
                 ended = local.run(chosen, Path(held) / "run", on_event=quiet)
             found[f"{reward} {seed}"] = {
                 name: [one.rewards[name] for one in (ended.first, ended.last)] for name in ("completion", "infraction")
@@ -125,22 +126,34 @@ def drive(seeds: int, updates: int) -> dict[str, Any]:
 
 
 def beside(seeds: int, updates: int) -> dict[str, Any]:
-    """Mean payoff of the last episodes on CartPole, at equal environment steps."""
+    """Length of the last 32 episodes of CartPole, at equal environment steps and equal settings of PPO.
+
+    Ours learns from 8 whole episodes at a time, in 8 minibatches; the other from 512 steps, in minibatches of 64.
+    """
     from stable_baselines3 import PPO
     from stable_baselines3.common.monitor import Monitor
 
     world, found = Gymnasium(name="CartPole-v1", train_size=256), {"ours": [], "stable-baselines3": []}
-    steps_taken: list[int] = []
+    update, steps_taken = {"learning_rate": 1e-3, "minibatches": 8, "epochs": 10}, list[int]()
+    same: dict[str, Any] = {
+        "clip_range": 0.1,
+        "ent_coef": 1e-3,
+        "gamma": 0.999,
+        "gae_lambda": 0.95,
+        "learning_rate": 1e-3,
+    }
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as held:
-            chosen = settings("rdd", "CartPole-v1", seed, updates, bonus="none", width=2)
+            chosen = settings("rdd", "CartPole-v1", seed, updates, bonus="none", starts=8, update=update)
             ended = local.run(chosen, Path(held) / "run", on_event=quiet)
-            last = storage.read(folder.forest(Path(held) / "run", updates))
-        found["ours"].append(float((last.depth()[last.leaves()]).double().mean()))
+            last = [
+                storage.read(folder.forest(Path(held) / "run", number)) for number in range(updates - 3, updates + 1)
+            ]
+        found["ours"].append(float(torch.cat([one.depth()[one.leaves()] for one in last]).double().mean()))
         torch.set_num_threads(1)
         env = Monitor(rewarded(world, world, {Payoff(largest=1.0): 1.0}))
         steps = int(ended.cost["environment_steps"])
-        PPO("MlpPolicy", env, seed=seed, device="cpu", n_steps=1024, learning_rate=1e-3).learn(steps)
+        PPO("MlpPolicy", env, seed=seed, device="cpu", **same).learn(steps)
         lengths = env.get_episode_lengths()[-32:]
         found["stable-baselines3"].append(sum(lengths) / len(lengths))
         steps_taken.append(steps)

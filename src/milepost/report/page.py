@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from milepost.report import figures, markup, samples
+from milepost.report import figures, filming, markup, samples
 from milepost.report.drawing import curves, episodes, latents, shades, shapes
 from milepost.report.drawing.chart import Chart, draw
 from milepost.report.stored import groups, run, steps, tables
@@ -50,6 +50,7 @@ class Kept:
     """A stored forest, opened."""
 
     step: int
+    folder: Path
     steps: steps.Steps
     found: tuple[groups.Group, ...]
 
@@ -114,12 +115,14 @@ def render(folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> str:
         for kept in shown
         for row in range(len(kept.steps))  # of steps, not ends only
     )
-    context = {**_head(found), **_numbers(found), **_held_out(found, parts), "strip": shapes.strip}
+    studio = filming.Studio.of(found.settings)
+    context = {**_head(found), **_numbers(found), **_held_out(found, parts, studio), "strip": shapes.strip}
     context |= {"credit_scale": scale, "batches": (), "samples": (), "left_out": "", "kinds": (), "filters": ""}
+    context |= {"no_pictures": ""}
     page = environment.get_template("page.html.jinja")
     bare = len(page.render(context).encode())
     chosen = [(kept, choice) for kept in shown for choice in samples.choose(kept.found)]
-    cards = _cards(found, chosen, scale, parts)
+    cards = _cards(found, chosen, scale, parts, studio)
     fitting = _fit(cards, limit_bytes - bare - 200_000)
     anchors = {anchor for anchor, _ in fitting}
     kinds = [
@@ -133,6 +136,7 @@ def render(folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> str:
         "left_out": _left_out(chosen, anchors, limit_bytes),
         "kinds": kinds,
         "filters": _filters(kinds),
+        "no_pictures": studio.note,
     }
     return page.render(context)
 
@@ -228,9 +232,10 @@ def figures_of(charts: Iterable[Chart]) -> tuple[Figure, ...]:
 def _kept(found: run.Run) -> tuple[Kept, ...]:
     """The first and the last kept forest, opened."""
     ends = dict.fromkeys((found.forests[0], found.forests[-1])) if found.forests else {}
-    opened = [(one.step, steps.read(one.folder)) for one in ends]
+    opened = [(one, steps.read(one.folder)) for one in ends]
     return tuple(
-        Kept(step=step, steps=forest, found=groups.groups(forest, forest.main_reward)) for step, forest in opened
+        Kept(step=one.step, folder=one.folder, steps=own, found=groups.groups(own, own.main_reward))
+        for one, own in opened
     )
 
 
@@ -261,7 +266,11 @@ def _per_character(found: run.Run) -> bool:
 
 
 def _cards(
-    found: run.Run, chosen: Sequence[tuple[Kept, samples.Choice]], scale: float, parts: Any
+    found: run.Run,
+    chosen: Sequence[tuple[Kept, samples.Choice]],
+    scale: float,
+    parts: Any,
+    studio: filming.Studio,
 ) -> list[tuple[str, Markup]]:
     cards: list[tuple[str, Markup]] = []
     for kept, choice in sorted(chosen, key=lambda pair: -pair[0].step):  # the last step first: what the policy does now
@@ -269,7 +278,8 @@ def _cards(
         tree = latents.tree(kept.steps, choice.root, scale) or shapes.tree(kept.steps, choice.root, scale)
         anchor = _anchor(kept, choice)
         charts = figures_of(episodes.along(kept.steps, choice.root))
-        item = {"sample": one, "anchor": anchor, "tree": tree, "along": charts}
+        film = studio.strip(kept.folder, kept.steps, choice.root)
+        item = {"sample": one, "anchor": anchor, "tree": tree, "along": charts, "film": film}
         cards.append((anchor, Markup(parts.sample(item))))  # noqa: S704
     return cards
 
@@ -294,7 +304,7 @@ def _left_out(chosen: Sequence[tuple[Kept, samples.Choice]], anchors: set[str], 
     )
 
 
-def _held_out(found: run.Run, parts: Any) -> dict[str, Any]:
+def _held_out(found: run.Run, parts: Any, studio: filming.Studio) -> dict[str, Any]:
     first, last = _evaluations(found)
     rows = [
         {
@@ -306,10 +316,16 @@ def _held_out(found: run.Run, parts: Any) -> dict[str, Any]:
         }
         for row in tables.families(found, first)
     ]
-    return {"families": rows, "pairs": _pairs(found, first, last, parts) if first and last else ()}
+    return {"families": rows, "pairs": _pairs(found, first, last, parts, studio) if first and last else ()}
 
 
-def _pairs(found: run.Run, first: Sequence[tables.Outcome], last: Sequence[tables.Outcome], parts: Any) -> list[Markup]:
+def _pairs(
+    found: run.Run,
+    first: Sequence[tables.Outcome],
+    last: Sequence[tables.Outcome],
+    parts: Any,
+    studio: filming.Studio,
+) -> list[Markup]:
     """Held-out tasks before and after: the one that gained most, the one that lost most, one that stayed unsolved."""
     before, after = steps.read(found.held_out[0].folder), steps.read(found.held_out[-1].folder)
     early = {one.task: one for one in first}
@@ -324,7 +340,8 @@ def _pairs(found: run.Run, first: Sequence[tables.Outcome], last: Sequence[table
         if fitting:
             a, b = max(fitting, key=lambda pair: order(pair[0].success, pair[1].success))
             picked[a.task] = (title, a, b)
-    return [_pair(found, title, (before, a), (after, b), parts) for title, a, b in list(picked.values())[:_PAIRS]]
+    shown = list(picked.values())[:_PAIRS]
+    return [_pair(found, title, (before, a), (after, b), parts, studio) for title, a, b in shown]
 
 
 def _pair(
@@ -333,6 +350,7 @@ def _pair(
     was: tuple[steps.Steps, tables.Outcome],
     now: tuple[steps.Steps, tables.Outcome],
     parts: Any,
+    studio: filming.Studio,
 ) -> Markup:
     shown = [
         samples.sample(
@@ -353,6 +371,7 @@ def _pair(
         "prompt": shown[0].prompt,
         "before": bare[0],
         "after": bare[1],
+        "films": [studio.strip(found.held_out[at].folder, own, one.root) for at, (own, one) in ((0, was), (-1, now))],
     }
     return Markup(parts.pair(item))  # noqa: S704 - a macro of the package, escaped
 

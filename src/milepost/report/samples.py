@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from milepost.columns import End, Origin, Role
 from milepost.report import figures
-from milepost.report.drawing import pictures, shades
+from milepost.report.drawing import episodes, pictures, shades
 from milepost.report.literal import Excerpt, excerpt
 from milepost.report.stored import groups
 from milepost.report.stored.steps import Steps
@@ -218,7 +218,7 @@ def _arithmetic(steps: Steps, root: int, reward: str | None) -> _Worked:
     own = {row: None if reward is None else steps.number(f"reward.{reward}", row) for row in steps.trees[root]}
     lines: dict[int, Line] = {}
     first, compared = explain((), ()), ()
-    for row in steps.trees[root] if reward is not None else ():
+    for row in steps.trees[root] if reward is not None and not episodes.appraised(steps) else ():
         below = steps.children[row]
         if len(below) > 1 or row == root:
             credits = [steps.number("advantage", child) for child in below]  # noqa: A001

@@ -141,6 +141,18 @@ def _screened(forest: Forest, drawn: _Drawn, sampler: Screens, progress: State) 
     )
 
 
+def world_key(key: int) -> int:
+    """Key of what the environment draws in a step.
+
+    Args:
+        key: of the step, as its row stores it.
+
+    Returns:
+        What `Environment.step` is given; with it a stored step can be repeated.
+    """
+    return keys.fold(key, "environment")
+
+
 def _root_key(key: int, draw: Draw) -> int:
     return keys.fold(key, "task", draw.task.id, draw.number)
 
@@ -215,7 +227,7 @@ def _answer(rows: Forest, parent: Tensor, known: list[State], environment: Envir
     for row, (above, drawn) in enumerate(zip(parent.tolist(), rows["key"].tolist(), strict=True)):
         if ends[row] == int(End.OPEN):
             action = Action(text=texts[row], array=None if arrays is None else arrays[row])
-            answers.append(environment.step(known[above], action, keys.fold(drawn, "environment")))
+            answers.append(environment.step(known[above], action, world_key(drawn)))
         else:
             answers.append(Transition(observation=None, state=known[above], end=End(ends[row])))
     known.extend(answer.state for answer in answers)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from milepost.report.drawing.chart import draw
-from milepost.report.drawing.episodes import along
+from milepost.report.drawing.episodes import along, appraised, longest
 from milepost.report.stored.steps import Steps
 
 
@@ -35,3 +35,10 @@ def test_nothing_to_draw():
     text = Steps(parent=np.array([-1, 0, 1, 2]), numbers={"value": np.zeros(4)}, texts={"text": [None, "a", "b", "c"]})
     assert along(text, 0) == ()
     assert along(Steps(parent=np.array([-1, 0, 1, 2])), 0) == ()
+
+
+def test_the_longest_path():
+    assert longest(steps(), 0) == (0, 1, 2, 3)
+    assert longest(Steps(parent=np.array([-1])), 0) == ()
+    assert appraised(steps())
+    assert not appraised(Steps(parent=np.array([-1])))

@@ -73,7 +73,7 @@ class Simulator:
 
     def snapshot(self) -> Any:
         """A copy of everything that the next step depends on; None where the simulator cannot be copied exactly."""
-        if _physics(self.env) is not None:
+        if physics(self.env) is not None:
             return _Physics.of(self.env)
         try:
             return copy.deepcopy(self.env)
@@ -94,7 +94,7 @@ class Simulator:
         self.env.close()
 
 
-def _physics(env: Any) -> Any:
+def physics(env: Any) -> Any:
     """The object that holds MuJoCo's `data`: the environment or the one inside it; None without physics."""
     inner = env.unwrapped
     for place in (inner, getattr(inner, "point_env", None), getattr(inner, "ant_env", None)):
@@ -117,12 +117,12 @@ class _Physics:
 
     @staticmethod
     def of(env: Any) -> _Physics:
-        place = _physics(env)
+        place = physics(env)
         sites = copy.copy(place.model.site_pos)
         return _Physics(data=copy.copy(place.data), sites=sites, plain=tuple(_plain(one) for one in _layers(env)))
 
     def put(self, env: Any) -> None:
-        place = _physics(env)
+        place = physics(env)
         place.data = copy.copy(self.data)
         place.model.site_pos[:] = self.sites
         for layer, values in zip(_layers(env), self.plain, strict=True):

@@ -21,11 +21,8 @@ def along(steps: Steps, root: int) -> tuple[Chart, ...]:
         Value and return in one chart, then one chart per reward that steps have; nothing where trajectories are not
         made of actions with values, or are too short.
     """
-    leaves = steps.leaves_below(root)
-    if "value" not in steps.numbers or "text" in steps.texts or steps.tokens or not leaves:
-        return ()
-    path = max((steps.path(leaf) for leaf in leaves), key=len)
-    if len(path) <= LEAST_STEPS:
+    path = longest(steps, root)
+    if not appraised(steps) or len(path) <= LEAST_STEPS:
         return ()
     found = [Chart(title="Along the episode: value and return", lines=_lines(steps, path, ("value", "return")))]
     for name in steps.rewards:
@@ -33,6 +30,24 @@ def along(steps: Steps, root: int) -> tuple[Chart, ...]:
         if lines and name != "total":
             found.append(Chart(title=f"Along the episode: {name}", lines=lines, note="by step"))
     return tuple(chart for chart in found if chart.known)[:MOST_CHARTS]
+
+
+def appraised(steps: Steps) -> bool:
+    """Whether trajectories are made of actions whose credit comes from a critic, and not of texts that are compared."""
+    return "value" in steps.numbers and "text" not in steps.texts and not steps.tokens
+
+
+def longest(steps: Steps, root: int) -> tuple[int, ...]:
+    """The longest path of a tree, the first of several.
+
+    Args:
+        steps: a stored forest.
+        root: of the tree.
+
+    Returns:
+        Rows from the root down; nothing where nothing follows the root.
+    """
+    return max((steps.path(leaf) for leaf in steps.leaves_below(root)), key=len, default=())
 
 
 def _lines(steps: Steps, path: tuple[int, ...], names: tuple[str, ...]) -> tuple[Series, ...]:
