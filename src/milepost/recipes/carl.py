@@ -36,6 +36,8 @@ CARD = Card(
         "test_returns_order_episodes_as_completion_times_a_constant_factor",
         "highway-env's own reward ranks parking first, route completion last": "tests/recipes/test_carl.py::"
         "test_the_shaped_reward_ranks_parking_first_and_completion_ranks_it_last",
+        "the best policy of a shaped sum brakes for ever, that of completion never": "tests/recipes/test_carl.py::"
+        "test_the_best_policy_of_a_shaped_sum_brakes_for_ever_and_that_of_completion_never",
         "the weighted sum pays for standing still": "tests/rewards/control/test_driving.py::"
         "test_the_weighted_sum_pays_for_standing_still",
     },
