@@ -1,32 +1,23 @@
-"""Figures of flow models: two recipes at equal seconds, guided sampling without training, and its distillation.
+"""Figures of flow models: guided sampling without training, and its distillation.
 
-    milepost compare densegrpo flow-grpo --cost model_calls=187200 --repeats 5 --out runs/calls
-    python -m benchmarks.flow seconds runs/calls densegrpo flow-grpo
     python -m benchmarks.flow guided
     python -m benchmarks.flow distilled [--batches 200]
 
-Both recipes of a comparison are evaluated every few steps, and every step is timed. Of each pair the last evaluation of
-the first is set beside that evaluation of the second which lies nearest to it in seconds of training. Prints lines of
-Markdown.
+Prints lines of Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from milepost import keys
-from milepost.engines.pairing import pacing
 from milepost.engines.settings import UpdateSettings
 from milepost.engines.update import Updater, optimiser_for
 from milepost.environments.denoising import Denoising
-from milepost.evaluation import intervals
 from milepost.evaluation.images import DataGap
 from milepost.forest import Forest
 from milepost.objectives.clipped import Clipped
@@ -35,44 +26,10 @@ from milepost.policies.flow import digits
 from milepost.policies.flow.denoiser import Denoiser
 from milepost.policies.flow.guidance import Langevin, Tilted
 from milepost.policies.flow.process import Process
-from milepost.report.stored import run
 from milepost.rewards.images.noisy import NoisyClass
 from milepost.rewards.images.scorers import ClassLogProb, Recognised
 from milepost.sampling.frontier import Draw, grow
 from milepost.sampling.independent import Independent
-
-
-def timed(folder: Path) -> list[tuple[float, Mapping[str, Any]]]:
-    """Evaluations of a run, each with the seconds of training before it."""
-    times = pacing.seconds_of(folder)
-    return [(sum(times[: int(one["step"])]), one) for one in run.read(folder).evaluations]
-
-
-def quantities(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """What is compared: success, rewards and measures by name."""
-    return {"success": evaluation["success"], **evaluation["rewards"], **evaluation.get("measures", {})}
-
-
-def line(name: str, pairs: list[tuple[float, float]]) -> str:
-    """One quantity: both means, and the paired difference with its 95 % interval."""
-    found = intervals.mean_interval([one - other for one, other in pairs])
-    means = [sum(side) / len(pairs) for side in zip(*pairs, strict=True)]
-    return f"| {name} | {means[0]:.3f} | {means[1]:.3f} | {found.estimate:+.3f} [{found.low:+.3f}, {found.high:+.3f}] |"
-
-
-def seconds(chosen: argparse.Namespace) -> None:
-    """Compare the runs of a folder at equal seconds."""
-    pairs: list[tuple[tuple[float, Mapping[str, Any]], tuple[float, Mapping[str, Any]]]] = []
-    for repeat in sorted((chosen.folder / chosen.first).glob("repeat-*")):
-        end = timed(repeat)[-1]
-        others = timed(chosen.folder / chosen.second / repeat.name)
-        pairs.append((end, min(others, key=lambda one: abs(one[0] - end[0]))))
-    say(f"| | {chosen.first} | {chosen.second} | difference |")
-    say("|---|---|---|---|")
-    say(line("seconds of training", [(one[0], other[0]) for one, other in pairs]))
-    say(line("updates", [(float(one[1]["step"]), float(other[1]["step"])) for one, other in pairs]))
-    for name in quantities(pairs[0][0][1]):
-        say(line(name, [(quantities(one[1])[name], quantities(other[1])[name]) for one, other in pairs]))
 
 
 def grown(policy: Denoiser, width: int, key: int) -> Forest:
@@ -141,11 +98,6 @@ def main(arguments: list[str]) -> None:
     """Measure what is named."""
     parser = argparse.ArgumentParser(description="Figures of flow models.")
     jobs = parser.add_subparsers(required=True)
-    compared = jobs.add_parser("seconds")
-    compared.add_argument("folder", type=Path)
-    compared.add_argument("first")
-    compared.add_argument("second")
-    compared.set_defaults(job=seconds)
     jobs.add_parser("guided").set_defaults(job=guided)
     taught = jobs.add_parser("distilled")
     taught.add_argument("--batches", type=int, default=200)
