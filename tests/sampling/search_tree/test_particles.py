@@ -9,7 +9,7 @@ from milepost.errors import ColumnError, SettingError
 from milepost.forest import Forest
 from milepost.sampling.independent import Independent
 from milepost.sampling.search_tree.drawing import SoftShares
-from milepost.sampling.search_tree.particles import Particles, ParticleShares, offspring
+from milepost.sampling.search_tree.particles import Particles, ParticleShares, gained, offspring
 from milepost.testing.chains import WordReward
 from milepost.testing.strategies import check_sampler
 from tests.sampling.search_tree.words import REWARD, WORLD, grown, laws
@@ -42,6 +42,13 @@ def test_offspring_is_unbiased():
     assert bool((found.sum(1) == 7).all())
     error = found.double().std(0) / count**0.5 + 1e-12
     assert bool(((found.double().mean(0) - 7 * weight).abs() < 5 * error).all())
+
+
+def test_what_is_gained_counts_from_the_last_fork():
+    """Two paths of depth 3 with a fork at depth 2: the ends by 7 - 4 and 1 - 2, before the fork whole rewards."""
+    reward = {"reward.total": [0.0, 1.0, 4.0, 7.0, 3.0, 2.0, 1.0], "ok.total": [False] + [True] * 6}
+    forest = Forest.of([-1, 0, 1, 2, 0, 4, 5], reward)
+    assert gained(forest, torch.tensor([3, 6, 2, 4]), (2,)).tolist() == [3.0, -1.0, 4.0, 3.0]
 
 
 @pytest.mark.statistical

@@ -47,8 +47,17 @@ def offspring(
     return found
 
 
-def _gained(forest: Forest, rows: Tensor, forks: tuple[int, ...]) -> Tensor:
-    """Potential of each row less that at its last fork."""
+def gained(forest: Forest, rows: Tensor, forks: tuple[int, ...]) -> Tensor:
+    """Potential of each row less that at its last fork: R(row) - R(nearest row above at a depth in `forks`), 0 for none.
+
+    Args:
+        forest: holds `reward.total`; a row whose reward failed counts as 0.
+        rows: rows that are weighed.
+        forks: depths after which trajectories are resampled.
+
+    Returns:
+        float64, in units of the reward, one for each of `rows`.
+    """
     potential = torch.where(forest["ok.total"] & forest.valid("reward.total"), forest["reward.total"].double(), 0)
     at_fork = torch.isin(forest.depth(), torch.tensor(forks))
     before = segments.nearest(forest.parent, at_fork)[forest.parent[rows]]
@@ -123,7 +132,7 @@ class Particles:
         )
         rows, roots = chosen.nonzero().squeeze(1), forest.roots()
         group = torch.searchsorted(roots, forest.root_of()[rows])
-        weight = (_gained(forest, rows, self.forks) / self.temperature).double()
+        weight = (gained(forest, rows, self.forks) / self.temperature).double()
         ok = forest["ok.total"][rows]
         fine = ok | ~torch.isin(group, group[ok])  # where every score of a root failed all go on alike
         share = segments.group_softmax(weight, group, len(roots), fine)
@@ -157,5 +166,5 @@ class ParticleShares:
         leaf = forest.leaves()
         leaf = leaf[(forest.parent[leaf] >= 0) & (forest["end"][leaf] != int(End.PRUNED)) & forest["ok.total"][leaf]]
         group, every = forest.root_of()[leaf], torch.ones(len(leaf), dtype=torch.bool)
-        chance = segments.group_softmax(_gained(forest, leaf, self.forks) / self.temperature, group, len(forest), every)
+        chance = segments.group_softmax(gained(forest, leaf, self.forks) / self.temperature, group, len(forest), every)
         return torch.zeros(len(forest), dtype=torch.float64).index_copy(0, leaf, chance)
