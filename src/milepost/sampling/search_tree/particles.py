@@ -48,7 +48,9 @@ def offspring(
 
 
 def gained(forest: Forest, rows: Tensor, forks: tuple[int, ...]) -> Tensor:
-    """Potential of each row less that at its last fork: R(row) - R(nearest row above at a depth in `forks`), 0 for none.
+    """Potential of each row less that at its last fork, which is 0 where there is none.
+
+        R(row) - R(nearest row above it at a depth in forks)
 
     Args:
         forest: holds `reward.total`; a row whose reward failed counts as 0.
