@@ -3,7 +3,7 @@
 import pytest
 
 from milepost.environments import by_name
-from milepost.environments.denoising import Denoising
+from milepost.environments.denoising import Denoising, Prompts
 from milepost.environments.reasoning import ReasoningGym
 from milepost.environments.sandbox.dojo import Dojo
 from milepost.environments.sandbox.environment import Desk
@@ -112,3 +112,17 @@ def test_every_environment_says_where_actions_end_and_which_model_knows_it(envir
 def test_what_does_not_fit_is_told(names, options, error, says):
     with pytest.raises(error, match=says):
         build(*names, **options).train()
+
+
+def test_prompts_come_from_files(tmp_path):
+    first, second = tmp_path / "train.txt", tmp_path / "kept.txt"
+    first.write_text("a cat\na dog\n", encoding="utf-8")
+    second.write_text("a hen\n", encoding="utf-8")
+    found = build("prompts", prompts={"file": str(first), "held_out": str(second), "guidance": 3.0})
+    assert found == Prompts(prompts=("a cat", "a dog"), kept=("a hen",), held_out_size=3)
+    with pytest.raises(SettingError, match=r"--tasks\.options\.prompts\.file"):
+        build("prompts")
+    with pytest.raises(UnknownName, match="Did you mean 'file'"):
+        build("prompts", prompts={"fil": str(first)})
+    with pytest.raises(SettingError, match="one environment"):
+        build("prompts", "digits")

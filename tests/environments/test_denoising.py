@@ -3,7 +3,7 @@
 import pytest
 
 from milepost.columns import End
-from milepost.environments.denoising import Denoising, Prompts
+from milepost.environments.denoising import Denoising, Prompts, prompts_of
 from milepost.errors import SettingError
 from milepost.part import Action
 
@@ -45,3 +45,23 @@ def test_prompts_are_numbered_together_and_kept_ones_are_for_evaluation():
 def test_no_prompt_or_the_same_twice_is_refused(settings):
     with pytest.raises(SettingError):
         Prompts(**settings)
+
+
+def test_prompts_come_again_for_evaluation_with_noise_of_their_own():
+    world = Prompts(prompts=("a red cat",), kept=("a dog", "a hen"), held_out_size=5)
+    found = world.held_out()
+    assert [task.record["number"] for task in found] == [1, 2, 1, 2, 1]
+    assert len({task.id for task in (*found, *world.train())}) == 6
+    assert found[0].id == Prompts(prompts=("a red cat",), kept=("a dog", "a hen")).held_out()[0].id
+    assert list(Prompts(prompts=("a dog",), held_out_size=0).held_out()) == []
+
+
+def test_a_file_holds_a_prompt_on_each_line(tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_text("# animals\n a red cat \n\na dog\n", encoding="utf-8")
+    assert prompts_of(path) == ("a red cat", "a dog")
+    path.write_text("# none\n", encoding="utf-8")
+    with pytest.raises(SettingError, match="holds no prompt"):
+        prompts_of(path)
+    with pytest.raises(SettingError, match="cannot be read"):
+        prompts_of(tmp_path / "nowhere.txt")

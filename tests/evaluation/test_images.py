@@ -7,7 +7,7 @@ import torch
 
 from milepost import keys
 from milepost.errors import ShapeError
-from milepost.evaluation.images import DataGap, Diversity, energy_gap, spread
+from milepost.evaluation.images import DataGap, Diversity, MeanScore, Spread, energy_gap, spread
 from milepost.forest import Forest
 from milepost.images.digits import digits
 
@@ -70,3 +70,20 @@ def test_too_few_images_give_no_measure():
     one = forest_of(digits().image[:1], torch.tensor([3]))
     assert math.isnan(Diversity()(one))
     assert math.isnan(DataGap()(one))
+
+
+def test_spread_and_mean_of_any_latents_by_hand():
+    """Two latents of one prompt are 4 apart in 16 numbers: 4 / 4 = 1. Scores are 1 and 3, and one that failed."""
+    latent = torch.zeros(3, 4, 4)
+    latent[1, 0, 0] = 4.0
+    forest = Forest.of(
+        [-1, -1, 0, 0, 1],
+        {
+            "latent": torch.cat((torch.zeros(2, 4, 4), latent)),
+            "observation": torch.tensor([0, 7, 0, 0, 0]),
+            "reward.fit": torch.tensor([0.0, 0.0, 1.0, 3.0, torch.nan]),
+            "ok.fit": torch.tensor([False, False, True, True, False]),
+        },
+    )
+    assert Spread()(forest) == pytest.approx(1.0)
+    assert MeanScore(name="fit")(forest) == pytest.approx(2.0)

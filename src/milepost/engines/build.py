@@ -5,24 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from milepost import keys, recipe
 from milepost.credit.returns import Advantages, NStep
+from milepost.engines.images import models, pipelines
 from milepost.engines.settings import RunSettings
 from milepost.environments import by_name
 from milepost.environments.control.by_name import surveyed
-from milepost.environments.denoising import Denoising
+from milepost.environments.denoising import Denoising, Prompts
 from milepost.errors import SettingError
 from milepost.part import Environment, Greedy, Learner, Policy, Reward, Task, TaskEnvironment
 from milepost.policies import loading, named_chat
 from milepost.policies.actor import loading as actors
 from milepost.policies.decoding import Decoding
-from milepost.policies.flow import digits
 from milepost.policies.flow.denoiser import Denoiser
-from milepost.policies.flow.guidance import Guide
-from milepost.policies.flow.kernel import FlowKernel
-from milepost.policies.flow.process import Process
+from milepost.policies.flow.pipelines import adapter
 from milepost.recipe import Remembers, Train
 from milepost.rewards.combine import Scored
 from milepost.rewards.control.episodes import Reached
@@ -71,6 +69,8 @@ def world(settings: RunSettings) -> World:
     environment = by_name.environment(
         tasks.names, tasks.options, train_size=tasks.train, held_out_size=tasks.held_out, chat=named_chat.chat
     )
+    if isinstance(environment, Prompts):
+        return _prompted(settings, environment, work)
     return World(
         job=work,
         environment=environment,
@@ -80,6 +80,19 @@ def world(settings: RunSettings) -> World:
         reference=_policy(settings, environment, work) if work.objective.needs_reference else None,
         learned=_policy(settings, environment, work) if _is_copy(work.learned) else None,
         verdict=_verdict(environment),
+    )
+
+
+def _prompted(settings: RunSettings, environment: Prompts, work: Train) -> World:
+    found = pipelines.drawing(settings, environment, work)
+    return World(
+        job=found.job,
+        environment=environment,
+        train=environment.train(),
+        held_out=environment.held_out(),
+        policy=found.policy,
+        reference=adapter.reference(found.policy) if work.objective.needs_reference else None,
+        verdict=found.verdict,
     )
 
 
@@ -112,7 +125,7 @@ def job(settings: RunSettings) -> Train:
         raise SettingError(
             f"Recipe {settings.recipe!r} trains nothing. What it does: `milepost explain {settings.recipe}`."
         )
-    if not settings.reward:
+    if not settings.reward or by_name.PROMPTS in settings.tasks.names:  # scores of pictures need the pipeline
         return work
     own = tuple(Function(source=source) for source in settings.reward)
     for reward in own:
@@ -151,7 +164,7 @@ def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) ->
                 f"Recipe {settings.recipe!r} scores text or tool calls; tasks.names={list(settings.tasks.names)} are "
                 "images: choose a recipe of `milepost list --domain flow`, or name a reward of your own with --reward."
             )
-        return _denoiser(environment.embedded if chosen.model == "embedded" else chosen.model, work, settings)
+        return models.policy(settings, work)
     if work.process is not None:
         raise SettingError(
             f"Recipe {settings.recipe!r} samples a flow model, and tasks.names={list(settings.tasks.names)} need a "
@@ -163,30 +176,6 @@ def _policy(settings: RunSettings, environment: TaskEnvironment, work: Train) ->
     model = environment.embedded if chosen.model == "embedded" else chosen.model
     memory = chosen.memory_bytes
     return loading.load(model, decoding=decoding, lora_rank=chosen.lora_rank, key=key, memory_bytes=memory)
-
-
-def _denoiser(name: str, work: Train, settings: RunSettings) -> Denoiser:
-    """The named model of the digits, once it is known that the recipe's noise, guide and view fit it."""
-    process = Process() if work.process is None else work.process
-    if not isinstance(process, Process):
-        raise SettingError(f"The recipe's process is {type(process).__name__}, expected policies.flow.process.Process.")
-    kernel = digits.kernel_of(name)
-    own = [part for part in (work.guide, work.view) if part is not None]
-    if own and not isinstance(kernel, FlowKernel):
-        raise SettingError(
-            f"Recipe {settings.recipe!r} cannot train policy.model={name!r} (--model): its {type(own[0]).__name__} was "
-            "made for the noisy latents of a rectified flow. Leave --model out, or give --model digits-flow."
-        )
-    try:
-        process.check(kernel, settings.update.steps)
-    except SettingError as error:
-        known = ", ".join(f"--{one.replace('_', '-')}" for one in recipe.settings_of(settings.recipe))
-        raise SettingError(
-            f"Recipe {settings.recipe!r} with these settings cannot sample policy.model={name!r} (--model): {error} "
-            f"Change the noise by the recipe's own settings ({known}), or give "
-            f"{' or '.join(f'--model {other}' for other in digits.KERNELS if other != name)}."
-        ) from error
-    return dataclasses.replace(digits.load(name, process=process), guide=cast("Guide | None", work.guide))
 
 
 def greedy(policy: Policy) -> Policy:

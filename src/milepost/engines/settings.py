@@ -57,7 +57,8 @@ class TaskSettings:
 
     names: tuple[str, ...] = ("chain_sum",)
     """Tasks, drawn in equal parts: reasoning-gym generators; or "search", also "search_1hop", "search_2hop",
-    "search_3hop"; "digits", images to draw; "maze", "highway", or a Gymnasium environment such as "CartPole-v1"."""
+    "search_3hop"; "digits", images to draw; "prompts", images of prompts from a file; "maze", "highway", or a Gymnasium
+    environment such as "CartPole-v1"."""
     train: int = 512
     """Tasks in the training pool."""
     held_out: int = 128
@@ -78,7 +79,7 @@ class PolicySettings:
 
     model: str = "embedded"
     """"embedded" (the small model that ships with milepost for the tasks in hand), "smollm2", or a folder that
-    transformers can load; for images "digits-flow" or "digits-ddpm"."""
+    transformers can load; for images "digits-flow", "digits-ddpm", or with prompts the folder of a pipeline."""
     temperature: float = 1.0
     """Divides the logits; 1 samples from the model itself."""
     top_p: float = 1.0

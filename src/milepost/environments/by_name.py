@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from milepost.environments.control.by_name import control, is_control
-from milepost.environments.denoising import Denoising
+from milepost.environments.denoising import Denoising, Prompts, prompts_of
 from milepost.environments.reasoning import ReasoningGym, generators
 from milepost.environments.sandbox.dojo import SUITES, Dojo
 from milepost.environments.sandbox.environment import Desk
@@ -27,6 +28,9 @@ SEARCH: Mapping[str, tuple[int, ...]] = {
 
 TEXTWORLD = "textworld"
 DIGITS = "digits"
+PROMPTS = "prompts"
+PROMPT_OPTIONS = ("file", "held_out", "size", "guidance", "passing")
+"""Of these the environment reads the first two; the others are of the pipeline that draws, see `engines.images`."""
 TEXTWORLD_OPTIONS = ("rooms", "objects", "quest", "turns")
 DESKS: Mapping[str, str] = {f"tau2_{domain}": domain for domain in DOMAINS}
 """Task names of the service desks, and their domains."""
@@ -50,7 +54,7 @@ def environment(
 
     Args:
         names: "search" or kinds of it such as "search_2hop" or "search_foldoc", "textworld", "tau2_retail",
-            "tau2_airline", "agentdojo_banking" and so on, or "digits"; all others are of reasoning-gym.
+            "tau2_airline", "agentdojo_banking" and so on, "digits" or "prompts"; all others are of reasoning-gym.
         options: name to settings of its own. For search: "corpus", and the fields of `search.environment.Limits`; for
             textworld: "rooms", "objects", "quest", "turns"; for a service desk: "turns", and "user", which is
             "scripted" or names a model; for a suite of AgentDojo: "turns", and whether it is "attacked".
@@ -77,6 +81,8 @@ def environment(
     if DIGITS in names:
         _check_known(DIGITS, options.get(DIGITS, {}), ())
         return Denoising(train_size=train_size, held_out_size=held_out_size)
+    if PROMPTS in names:
+        return _prompts(options.get(PROMPTS, {}), held_out_size)
     if names[0] in DOJOS:
         chosen = dict(options.get(names[0], {}))
         _check_known(names[0], chosen, DOJO_OPTIONS)
@@ -94,7 +100,7 @@ def environment(
 
 
 def _check_one_kind(names: Sequence[str]) -> None:
-    alone = (TEXTWORLD, DIGITS, *DESKS, *DOJOS)
+    alone = (TEXTWORLD, DIGITS, PROMPTS, *DESKS, *DOJOS)
     kinds = {
         name: "search" if name in SEARCH else name if name in alone or is_control(name) else "reasoning-gym"
         for name in names
@@ -113,13 +119,24 @@ def _check_generators(names: Sequence[str]) -> None:
     known = generators()
     for name in names:
         if name not in known:
-            raise unknown_name("task", name, (*known, *SEARCH, TEXTWORLD, DIGITS, *DESKS, *DOJOS))
+            raise unknown_name("task", name, (*known, *SEARCH, TEXTWORLD, DIGITS, PROMPTS, *DESKS, *DOJOS))
 
 
 def _check_known(name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
     for option in options:
         if option not in known:
             raise unknown_name(f"option of task {name!r}", option, known)
+
+
+def _prompts(options: Mapping[str, Any], held_out_size: int) -> Prompts:
+    """Every prompt of the file is trained on; the held-out tasks go through the other file's, or through the same."""
+    _check_known(PROMPTS, options, PROMPT_OPTIONS)
+    if "file" not in options:
+        raise SettingError(
+            "Task 'prompts' needs a file with one prompt on each line: --tasks.options.prompts.file <file>."
+        )
+    kept = prompts_of(Path(str(options["held_out"]))) if "held_out" in options else ()
+    return Prompts(prompts=prompts_of(Path(str(options["file"]))), kept=kept, held_out_size=held_out_size)
 
 
 def _desk(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from milepost import checks
 from milepost.columns import End
@@ -76,12 +77,15 @@ class Prompts:
     """To train on."""
     kept: tuple[str, ...] = ()
     """To evaluate on; none: those to train on, with noise of their own."""
+    held_out_size: int | None = None
+    """Tasks for evaluation: the prompts again and again, each time with noise of its own; None: each prompt once."""
     stop = ()
     embedded = ""
 
     def __post_init__(self) -> None:
         """Check that there is something to draw, and that no prompt is given twice."""
         checks.not_empty("prompts", self.prompts)
+        checks.at_least("held_out_size", self.held_out_size or 0, 0)
         twice = {asked for asked in self.every if self.every.count(asked) > 1}
         if twice:
             raise SettingError(f"The prompt {min(twice)!r} is given twice, in prompts and kept together: give it once.")
@@ -93,16 +97,20 @@ class Prompts:
 
     def train(self) -> Sequence[Task]:
         """The prompts to train on."""
-        return [self._task("train", number) for number in range(len(self.prompts))]
+        return [self._task("train", number, 0) for number in range(len(self.prompts))]
 
     def held_out(self) -> Sequence[Task]:
         """The prompts that are kept for evaluation."""
         first = len(self.prompts) if self.kept else 0
-        return [self._task("held-out", number) for number in range(first, len(self.every))]
+        count = len(self.every) - first
+        wanted = count if self.held_out_size is None else self.held_out_size
+        places = (divmod(place, count) for place in range(wanted))
+        return [self._task("held-out", first + number, again) for again, number in places]
 
-    def _task(self, pool: str, number: int) -> Task:
+    def _task(self, pool: str, number: int, again: int) -> Task:
         asked = self.every[number]
-        return Task(id=f"prompt:{pool}:{asked}", record={"number": number, "prompt": asked}, family=asked)
+        name = f"prompt:{pool}:{asked}" if again == 0 else f"prompt:{pool}:{again}:{asked}"
+        return Task(id=name, record={"number": number, "prompt": asked}, family=asked)
 
     def reset(self, task: Task, key: int) -> Start:  # noqa: ARG002 - the noise is the policy's first step
         """Show the number of the prompt."""
@@ -111,3 +119,25 @@ class Prompts:
     def step(self, state: State, action: Action, key: int) -> Transition:  # noqa: ARG002 - the environment protocol
         """Let a latent pass; at time 0 the image is finished."""
         return _passed(action)
+
+
+def prompts_of(path: Path) -> tuple[str, ...]:
+    """Prompts of a text file, one a line; empty lines and lines that begin with # are left out.
+
+    Args:
+        path: a file in UTF-8.
+
+    Returns:
+        The prompts.
+
+    Raises:
+        SettingError: the file cannot be read, or holds none.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"The prompts in {str(path)!r} cannot be read: {error}.") from error
+    found = tuple(line for line in lines if line and not line.startswith("#"))
+    if not found:
+        raise SettingError(f"{str(path)!r} holds no prompt: expected one on each line.")
+    return found

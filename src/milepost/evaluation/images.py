@@ -118,3 +118,45 @@ class DataGap:
         """The measure over the leaves; NaN where there are not two images."""
         image, _ = _drawn(forest)
         return float(energy_gap(image, digits().image.flatten(1).double())) if len(image) > 1 else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Mean distance between two latents of one prompt, over the root of the count of numbers in them; 0: all are equal.
+
+    Latents of pure noise have 1.4. Where the reward rises and this falls, a prompt has one picture left. Implements
+    `recipe.Measure`.
+
+    Example:
+        >>> Spread().name
+        'spread'
+    """
+
+    name: str = "spread"
+    """What it is called."""
+
+    def __call__(self, forest: Forest) -> float:
+        """The measure over the leaves; NaN where no prompt has two pictures."""
+        latent, prompt = _drawn(forest)
+        number = prompt.unique(return_inverse=True)[1]
+        groups = int(number.max()) + 1 if len(number) else 0
+        return float(spread(latent, number, groups=groups)) / math.sqrt(latent.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanScore:
+    """Mean of a reward over the held-out images that have one. Implements `recipe.Measure`.
+
+    Example:
+        >>> MeanScore(name="clip").name
+        'clip'
+    """
+
+    name: str
+    """Of the reward, and what the measure is called."""
+
+    def __call__(self, forest: Forest) -> float:
+        """The measure over the leaves; NaN where all of them failed."""
+        leaves = forest.leaves()
+        ok = forest[f"ok.{self.name}"][leaves]
+        return float(forest[f"reward.{self.name}"][leaves][ok].double().mean())

@@ -8,7 +8,7 @@ from transformers import CLIPImageProcessorPil
 
 from milepost import keys
 from milepost.errors import SettingError, ShapeError
-from milepost.rewards.images.clip import MEAN, STD, Headed, embedded, prepared, prompt_match
+from milepost.rewards.images.clip import MEAN, STD, Headed, Picked, embedded, prepared, prompt_match
 from milepost.testing import pipelines
 
 PROMPTS = ("a red cat", "a dog", "b")
@@ -86,3 +86,13 @@ def test_what_does_not_fit_is_refused(model):
         prompt_match(model, pipelines.letters(), PROMPTS, scale=0.0)
     with pytest.raises(SettingError, match="no range"):
         Headed(model=model, head=lambda point: point, low=1.0, high=math.nan)
+
+
+def test_a_picture_is_picked_where_no_other_prompt_fits_better(model):
+    match = prompt_match(model, pipelines.letters(), PROMPTS)
+    picture = pictures(6)
+    with torch.no_grad():
+        fits = torch.stack([match(picture, torch.full((6,), number)) for number in range(3)], 1)
+        for number in range(3):
+            found = Picked(match=match)(picture, torch.full((6,), number))
+            assert found.tolist() == (fits.argmax(1) == number).float().tolist()

@@ -78,3 +78,15 @@ def test_what_is_foreseen_is_scored_on_the_way_and_the_image_at_the_end():
     torch.testing.assert_close(ForeseenScore()(forest, leaf).values, end["reward.class"][leaf])
     with pytest.raises(ColumnError, match="estimate"):
         ForeseenScore()(grown(FlowNoise(), completed=False), rows)
+
+
+def test_a_score_that_is_no_number_has_failed():
+    def some(image, label):
+        return torch.where(label == 0, torch.nan, 1.0)
+
+    some.range = (0.0, 1.0)
+    forest = grown(FlowNoise())
+    scored = guard.score(ImageScore(scorer=some), forest, forest.leaves())
+    leaves = forest.leaves()
+    assert scored["ok.class"][leaves].tolist() == [False] * 3 + [True] * 3
+    assert scored.text("reason.class")[int(leaves[0])].startswith("reward_error")

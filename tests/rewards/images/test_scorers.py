@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from milepost.images.digits import digits
-from milepost.rewards.images.scorers import ClassLogProb, Compressibility, Confidence, NearData, Recognised
+from milepost.rewards.images.scorers import AtLeast, ClassLogProb, Compressibility, Confidence, NearData, Recognised
 
 SCORERS = (ClassLogProb(), Confidence(), Recognised(), NearData(), Compressibility())
 
@@ -38,3 +38,12 @@ def test_a_copy_of_the_data_is_nearest_and_blank_paper_smallest():
     blank, busy = -torch.ones(1, 8, 8), every.image[:1]
     label = torch.zeros(1, dtype=torch.int64)
     assert float(Compressibility()(blank, label)) > float(Compressibility()(busy, label))
+
+
+def test_success_is_a_score_of_at_least_the_bar():
+    def half(image, label):
+        return torch.tensor([0.4, 0.5, 0.6, torch.nan])
+
+    found = AtLeast(scorer=half, bar=0.5)(torch.zeros(4, 8, 8), torch.zeros(4, dtype=torch.int64))
+    assert found[:3].tolist() == [0, 1, 1]
+    assert bool(found[3].isnan())

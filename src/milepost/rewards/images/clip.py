@@ -102,6 +102,23 @@ class PromptMatch:
         return (self.scale * cosine).clamp(-self.scale, self.scale)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picked:
+    """1 where a picture fits its own prompt better than every other prompt that is known. A `scorers.Scorer`.
+
+    Source: R-precision with CLIP, arXiv:2104.14806; here over the prompts of the run.   Limits: 1 with a lone prompt.
+    """
+
+    match: PromptMatch
+    range = (0.0, 1.0)
+    differentiable = False
+
+    def __call__(self, image: Tensor, label: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """One score per picture."""
+        every = embedded(self.match.model, image) @ self.match.text.to(image).T
+        return (every.argmax(1) == label).float()
+
+
 @torch.no_grad()
 def prompt_match(model: Any, tokenizer: Any, prompts: Sequence[str], *, scale: float = 1.0) -> PromptMatch:
     """Make a scorer of how well pictures fit their prompts.

@@ -11,6 +11,7 @@ from torch import Tensor
 from milepost.errors import ColumnError
 from milepost.forest import Forest
 from milepost.part import Scores
+from milepost.rewards import failure
 from milepost.rewards.images.scorers import ClassLogProb, Scorer
 
 
@@ -34,6 +35,13 @@ def asked(forest: Forest, rows: Tensor) -> Tensor:
                 "Grow it with a denoiser, such as policies.flow.digits.load('digits-flow', ...)."
             )
     return forest["observation"][forest.root_of()[rows]]
+
+
+def _scores(value: Tensor) -> Scores:
+    """Values as scores; what is no number has failed."""
+    ok = value.isfinite()
+    none = failure.reason("reward_error", "the scorer gave no number")
+    return Scores(values=value, ok=ok, reasons=[None if fine else none for fine in ok.tolist()])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +69,7 @@ class ImageScore:
         """Score the latents of the rows."""
         label = asked(forest, rows)
         value = self.scorer(forest["latent"][rows], label)
-        return Scores(values=value.float(), ok=torch.ones(len(rows), dtype=torch.bool), reasons=[None] * len(rows))
+        return _scores(value.float())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +111,7 @@ class Gain:
         value = torch.zeros(len(forest))
         has = forest.valid("completion").nonzero().squeeze(1)
         value[has] = self.scorer(forest["completion"][has], asked(forest, has)).float()
-        gain = value[rows] - value[forest.parent[rows]]
-        return Scores(values=gain, ok=torch.ones(len(rows), dtype=torch.bool), reasons=[None] * len(rows))
+        return _scores(value[rows] - value[forest.parent[rows]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,4 +149,4 @@ class ForeseenScore:
                 "Process(foreseen=True)."
             )
         value = self.scorer(forest["estimate"][rows], label)
-        return Scores(values=value.float(), ok=torch.ones(len(rows), dtype=torch.bool), reasons=[None] * len(rows))
+        return _scores(value.float())

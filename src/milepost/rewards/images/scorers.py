@@ -101,3 +101,18 @@ class Compressibility:
         """One score per image."""
         shades = ((image + 1) / 2 * (_LEVELS - 1)).round().clamp(0, _LEVELS - 1).to(torch.uint8)
         return torch.tensor([-float(len(zlib.compress(one.numpy().tobytes(), 9))) for one in shades])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AtLeast:
+    """1 where another score is at least `bar`, else 0: what counts as success where nothing says what is right."""
+
+    scorer: Scorer
+    bar: float
+    range = (0.0, 1.0)
+    differentiable = False
+
+    def __call__(self, image: Tensor, label: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """One score per image; NaN where the other has none."""
+        value = self.scorer(image, label)
+        return torch.where(value.isfinite(), (value >= self.bar).float(), torch.nan)
