@@ -119,6 +119,8 @@ def test_metrics():
         "credit/completed_per_group": 2.0,
         "credit/groups_without_gradient": 0.0,
     }
+    two = Forest.concatenate([batch([1.0, 0.0], [DONE, DONE]), batch([0.0, 0.0], [DONE, OVER])])
+    assert rule.metrics(two, None)["credit/completed_per_group"] == 1.5
     assert rule.metrics(batch([0.0, 0.0], [OVER, OVER]), None)["credit/groups_without_gradient"] == 1.0
     assert (
         rule.metrics(Forest.of([], {"reward.total": [], "ok.total": [], "end": []}), None)["credit/exceed_ratio"] == 0
