@@ -154,7 +154,8 @@ def verifier(accuracy):
             forest.text("text"),
             [json.loads(one)["prompt"] if one else "" for one in forest.text("record")],
         )
-        value = [None] * len(forest)
+        known = forest["ok.total"].tolist() if "ok.total" in forest else [False] * len(forest)
+        value = [float(forest["reward.total"][row]) if known[row] else None for row in range(len(forest))]
         for above in forest.parent[rows].unique().tolist():
             members = [row for row in rows.tolist() if forest.parent[row] == above]
             draw = keys.uniform([keys.fold(int(forest["key"][above]), "verifier")], 2)[0]
