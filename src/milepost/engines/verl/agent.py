@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -24,6 +25,7 @@ from milepost.engines.trl.rollouts import once
 from milepost.engines.trl.samples import TASK, record_of
 from milepost.engines.trl.trainer import below_roots
 from milepost.engines.verl.batches import on_last
+from milepost.engines.verl.replay import TOTAL
 from milepost.engines.verl.serving import Served
 from milepost.environments import by_name
 from milepost.errors import SettingError
@@ -140,7 +142,11 @@ def outputs_of(forest: Forest) -> list[Any]:
                 reward_score=told["total"],
                 num_turns=len(line.rows),
                 metrics=loops.AgentLoopMetrics(),
-                extra_fields={"reward_extra_info": told, "milepost_rows": json.dumps(line.rows)},
+                extra_fields={
+                    "reward_extra_info": told,  # verl overwrites it by that of the last output
+                    TOTAL: math.nan if line.total is None else line.total,
+                    "milepost_rows": json.dumps(line.rows),
+                },
             )
         )
     return made

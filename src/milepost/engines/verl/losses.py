@@ -64,17 +64,44 @@ class ClippedLoss:
         bound = float(config.get("clip_ratio_c", 3.0)) if self.dual else math.inf
         mask = response_mask > 0
         log_r = torch.where(mask, log_prob - old_log_prob, 0)
-        log_r = log_r.clamp(-FURTHEST, FURTHEST) if self.ratio == "token" else _of_rows(log_r, mask)
-        flat = {"log_r": log_r.flatten(), "advantage": advantages.flatten()}
-        gain = clipped_surrogate(**flat, low=low, high=high, bound=bound).view_as(log_r)
+        gain, clipped = gains(log_r, advantages, mask, ratio=self.ratio, low=low, high=high, bound=bound)
         gain = gain if rollout_is_weights is None else gain * rollout_is_weights
         algorithms = optional.load("verl.trainer.ppo.core_algos", extra="verl", purpose="milepost's loss in verl")
         scale = cast("Mapping[str, Any]", config.global_batch_info)
         loss = algorithms.agg_loss(loss_mat=-gain, loss_mask=response_mask, loss_agg_mode=loss_agg_mode, **scale)
-        marks = clip_marks(**flat, low=low, high=high)
-        clipped = (marks.below + marks.above).view_as(log_r)[mask]
         distance = (old_log_prob - log_prob)[mask].detach()
-        return loss, {"actor/pg_clipfrac": _mean(clipped), "actor/ppo_kl": _mean(distance)}
+        return loss, {"actor/pg_clipfrac": clipped, "actor/ppo_kl": _mean(distance)}
+
+
+def gains(
+    log_r: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    ratio: Literal["token", "sequence"],
+    low: float,
+    high: float,
+    bound: float,
+) -> tuple[Tensor, float]:
+    """The clipped surrogate of padded rows.
+
+    Args:
+        log_r: (rows, tokens), logarithm of the ratio in nats, 0 where the mask is not set.
+        advantages: (rows, tokens).
+        mask: (rows, tokens), which tokens count.
+        ratio: whether every token has its own ratio, or all of a row the same.
+        low: how far the ratio may fall below 1.
+        high: how far it may rise above 1.
+        bound: largest ratio of a bad token; infinite for none.
+
+    Returns:
+        The gain of each token, and the share of tokens whose ratio was clipped.
+    """
+    log_r = log_r.clamp(-FURTHEST, FURTHEST) if ratio == "token" else _of_rows(log_r, mask)
+    flat = {"log_r": log_r.flatten(), "advantage": advantages.flatten()}
+    gain = clipped_surrogate(**flat, low=low, high=high, bound=bound).view_as(log_r)
+    marks = clip_marks(**flat, low=low, high=high)
+    return gain, _mean((marks.below + marks.above).view_as(log_r)[mask])
 
 
 def _mean(values: Tensor) -> float:
