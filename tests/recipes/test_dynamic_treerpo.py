@@ -57,6 +57,25 @@ def test_branching_once_it_is_mixgrpo():
     torch.testing.assert_close(found[0][1], found[1][1])
 
 
+@pytest.mark.statistical
+def test_shared_steps_cost_variety_and_noise_at_depth_gives_it_back(record_property):
+    """Mean distance of 16 images from one first noise, 30 times, paired: both differences above 3 standard errors."""
+    found = {}
+    for name, growth, sampler in (("apart", 0.0, Tree(widths=(1, 16))), ("tree", 0.0, None), ("more", 1.0, None)):
+        job = dynamic_treerpo.build(trees=1, growth=growth)
+        policy = digits.load("digits-flow", process=job.process)
+        draws = [Draw(task=task) for task in Denoising(train_size=30).train()]
+        forest = grow(draws, policy=policy, environment=WORLD, sampler=sampler or job.sampler, key=KEY)
+        leaf, of = forest.leaves(), forest.root_of()
+        image = forest["latent"].flatten(1)
+        own = [image[leaf[of[leaf] == root]] for root in forest.roots().tolist()]
+        found[name] = torch.stack([torch.cdist(one, one).mean() for one in own])
+    record_property("distance", {name: float(one.mean()) for name, one in found.items()})
+    for less, more in (("tree", "apart"), ("tree", "more")):
+        gap = found[more] - found[less]
+        assert float(gap.mean()) > 3 * float(gap.std()) / len(gap) ** 0.5
+
+
 @pytest.mark.slow
 @pytest.mark.statistical
 def test_fewer_calls_at_equal_reward(record_property):

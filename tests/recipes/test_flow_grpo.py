@@ -4,13 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from milepost import recipe
+from milepost import keys, recipe
 from milepost.engines import local
 from milepost.engines.settings import PolicySettings, RunSettings, TaskSettings, UpdateSettings
+from milepost.engines.update import Updater, optimiser_for
+from milepost.environments.denoising import Denoising
 from milepost.forest import Forest
+from milepost.policies.flow import digits, kernel
 from milepost.policies.flow.noise import EvenNoise, FlowNoise, Window
 from milepost.recipes import flow_grpo
+from milepost.sampling.frontier import Draw, grow
+from milepost.sampling.independent import Independent
 from milepost.testing.recipes import check_recipe
 
 
@@ -21,6 +27,13 @@ def settings(**changes):
         "update": UpdateSettings(steps=25, tasks_per_step=10, learning_rate=3e-4),
     }
     return RunSettings(**{**fixed, **changes})
+
+
+def grown(policy):
+    """Three images of class 0."""
+    world = Denoising()
+    draws = [Draw(task=world.train()[0])]
+    return grow(draws, policy=policy, environment=world, sampler=Independent(width=3), key=keys.root(2))
 
 
 @pytest.mark.slow
@@ -75,6 +88,38 @@ def test_settings_choose_the_noise():
     assert flow_grpo.build(constant=0.3).process.noise == EvenNoise(level=0.3)
     assert flow_grpo.build(window=4).process.noise == Window(inner=FlowNoise(scale=0.7), size=4)
     assert flow_grpo.build(kl=0.04).objective.needs_reference
+
+
+def test_a_window_trains_its_own_steps_and_the_others_are_those_of_the_ode():
+    """MixGRPO: noise, density and gradient in two of six steps, one on after 25 updates; elsewhere Euler's step."""
+    policy = digits.load("digits-flow", process=flow_grpo.build(window=2, denoising_steps=6).process)
+    for version, places in ((0, [0, 1]), (24, [0, 1]), (25, [1, 2]), (75, [3, 4]), (100, [0, 1])):
+        policy.version = version
+        forest = grown(policy)
+        path = forest.path(int(forest.leaves()[0]))[2:]
+        assert forest["stochastic"][path].nonzero().flatten().tolist() == places
+        assert forest.valid("log_prob")[path].nonzero().flatten().tolist() == places
+        still = path[~forest["stochastic"][path]]
+        above = forest.parent[still]
+        output = policy.network(forest["latent"][above], forest["time"][above], torch.zeros_like(above))
+        length = kernel.across(forest["time"][above] - forest["time"][still], output)
+        torch.testing.assert_close(forest["latent"][still], (forest["latent"][above] - output * length).detach())
+        assert not policy.log_prob(forest, still).requires_grad  # no gradient passes through them
+
+
+def test_a_constant_reward_moves_no_weight():
+    """All credit is exactly 0, so the first update leaves every weight where it was."""
+    job = flow_grpo.build(denoising_steps=4)
+    policy = digits.load("digits-flow", process=job.process)
+    before = {name: value.detach().clone() for name, value in policy.trainable().items()}
+    forest = grown(policy)
+    leaf = torch.zeros(len(forest), dtype=torch.bool).index_fill(0, forest.leaves(), True)
+    forest = forest.with_columns({"reward.total": leaf * -3.7, "ok.total": leaf}).with_valid("reward.total", leaf)
+    chosen = UpdateSettings(learning_rate=1e-2)
+    optimiser = optimiser_for(policy, chosen)
+    updater = Updater(policy=policy, objective=job.objective, optimiser=optimiser, settings=chosen, reference=None)
+    updater(job.credit(forest), keys.root(0))
+    assert all(torch.equal(value, before[name]) for name, value in policy.trainable().items())
 
 
 def test_credit_is_the_same_at_every_step_of_an_image():

@@ -64,6 +64,21 @@ def test_the_best_path_has_no_lesson_and_the_others_as_they_fall_short():
     torch.testing.assert_close(pull, 0.875 * error(policy, seen, rows), rtol=1e-3, atol=1e-4)
 
 
+def test_of_equally_good_images_the_first_is_followed():
+    """Rewards 4, 1, 2, 4: the other first step falls short by (4 - 3) / (4 - 1), and its lesson leads to image one."""
+    _, forest = batch([4.0, 1.0, 2.0, 4.0])
+    seen, rows = lessons(forest)
+    first = int(forest.leaves()[0])
+    assert float(seen["reward.total"][first]) == 4
+    assert seen.parent[rows].tolist() == [int(forest.parent[forest.parent[forest.leaves()[2]]])]
+    above, std = seen.parent[rows], seen["std"][rows]
+    latent, now, after = seen["latent"][above], seen["time"][above], seen["time"][rows]
+    velocity = (latent - seen["latent"][first]) / kernel.across(now, latent)
+    torch.testing.assert_close(seen["latent"][rows], kernel.flow_mean(latent, velocity, now, after, std))
+    slope = (now - after) + std.square() / (2 * now) * (1 - now)
+    torch.testing.assert_close(seen["weight"][rows], 2 / 3 * std.square() / slope.square())
+
+
 def test_equal_rewards_teach_nothing():
     _, forest = batch([0.7] * 4)
     assert TowardsBest()(forest) is forest

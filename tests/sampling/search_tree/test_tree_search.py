@@ -1,5 +1,7 @@
 """The search: its limits, what it converges to, and where it wins, in worlds whose target is known."""
 
+import math
+
 import pytest
 import torch
 
@@ -15,12 +17,12 @@ from milepost.rewards.images.reward import ImageScore
 from milepost.rewards.images.watched import watched
 from milepost.sampling.frontier import Draw, grow
 from milepost.sampling.independent import Independent
-from milepost.sampling.search_tree.drawing import HighestValue, SoftShares
+from milepost.sampling.search_tree.drawing import HighestValue, SoftShares, values
 from milepost.sampling.search_tree.selection import Budget, UpperBound, Widening
 from milepost.sampling.search_tree.tree_search import TreeSearch
 from milepost.testing.chains import WORD, Chains, WordReward
 from milepost.testing.strategies import check_sampler
-from tests.sampling.search_tree.words import REWARD, SCORE, WORLD, grown, laws, search
+from tests.sampling.search_tree.words import REWARD, SCORE, WORLD, grown, laws, search, soft_at
 
 LENGTH = 14
 SECRET = torch.from_numpy(keys.generator(3).integers(3, size=LENGTH))
@@ -97,6 +99,19 @@ def test_a_search_beats_the_best_of_n_where_the_target_is_rare(record_property):
     record_property("matches", [one.tolist() for one in found])
     assert int((found[0] >= found[1]).sum()) >= 8
     assert float((found[0] - found[1]).mean()) > 0
+
+
+@pytest.mark.statistical
+def test_the_value_of_the_root_is_too_low(record_property):
+    """ln E exp(reward) of the rare word is 14 ln(2/3 + e^2.5 / 3) = 21.6: eight trees are a nat and more below."""
+    world, score = Chains(length=LENGTH), WordReward(of=matches)
+    budget = Budget(calls=700.0, at_once=4)
+    tree = search(scorer=score, widening=Widening(exponent=0.5), budget=budget)
+    forest = grown(tree, roots=8, world=world, score=score)
+    found = values(forest, soft_at(1.0)).state[forest.roots()]
+    truth = LENGTH * math.log(2 / 3 + math.exp(2.5) / 3)
+    record_property("nats below", (truth - found).tolist())
+    assert float((truth - found).mean()) > 1
 
 
 def test_a_tree_does_not_depend_on_its_neighbours():
