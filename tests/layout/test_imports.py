@@ -15,7 +15,7 @@ STAGES = (
 #   jail     runs model-written code; a recipe gives a reward its jail, as it gives it a judge: a stage's neighbour.
 #   programs a program that nobody vouches for, its limits and its answer: what a reward gives to a jail.
 #   traces   the record of a stored conversation, which bridges fill and curation reads without a forest.
-#   images   a data set of images and models of it, kept: what a policy learns to draw and a reward to recognise.
+#   images   a data set of images and models of it, kept: what a policy learns to draw and a reward to recognise; PNG.
 #   bridges  turn foreign formats into forests and back; they know the data model only.
 #   testing  checks parts, recipes and whole runs of the user's: above the engines, below the command.
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -28,7 +28,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "bridges": ("root", "traces"),
     "recipes": ("root", "traces", "programs", "jail", "bridges", *STAGES),
     "engines": ("root", "traces", "programs", "jail", "bridges", "recipes", *STAGES),
-    "report": ("root", "traces", "bridges", "recipes", "engines", *STAGES),
+    "report": ("root", "traces", "images", "bridges", "recipes", "engines", *STAGES),
     "testing": ("root", "traces", "programs", "jail", "bridges", "recipes", "engines", *STAGES),
     "cli": ("root", "traces", "programs", "jail", "bridges", "recipes", "engines", "report", "testing", *STAGES),
 }

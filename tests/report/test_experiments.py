@@ -3,10 +3,12 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from milepost.engines.experiments.run import FILE, Row
 from milepost.errors import FormatError
+from milepost.images import png
 from milepost.report import experiments
 
 
@@ -31,6 +33,7 @@ def test_the_page(tmp_path):
         "charts": [{"title": "loss", "lines": [{"name": "v", "x": [1, 2], "y": [3.0, None]}], "note": "n"}],
         "texts": [{"title": "program", "text": "<script>alert(1)</script>"}],
         "notes": ["a note"],
+        "films": [{"title": "o", "frames": [{"png": png.text(np.zeros((4, 4, 3), np.uint8)), "told": ["step <6>"]}]}],
     }
     rows = [{"task": "a", "repeat": r, "numbers": {"o": {"w": r}, "t": {"w": None}}, "scene": scene} for r in (0, 1)]
     (tmp_path / FILE).write_text(json.dumps({"rows": rows}))
@@ -40,6 +43,8 @@ def test_the_page(tmp_path):
     assert "<script" not in text
     assert "an inverse dynamics model writes them" in text
     assert "a note" in text
+    assert text.count('<img class="frame" width="4" height="4" alt="a: o"') == 1
+    assert "<span>step &lt;6&gt;</span>" in text
     (tmp_path / FILE).write_text('{"rows": []}')
     with pytest.raises(FormatError, match="without measurements"):
         experiments.render(tmp_path)

@@ -1,1 +1,1 @@
-"""Small image sets that ship with a package, and models of them that are trained once and kept."""
+"""Small image sets that ship with a package, models of them that are trained once and kept, and PNG files."""

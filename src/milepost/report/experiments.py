@@ -14,6 +14,7 @@ from milepost.errors import FormatError, UnknownName
 from milepost.evaluation.intervals import Interval, mean_interval
 from milepost.report import markup
 from milepost.report.drawing.chart import Chart, Series
+from milepost.report.drawing.pictures import photograph
 from milepost.report.page import figures_of, save
 
 
@@ -120,9 +121,17 @@ def render(folder: Path) -> str:
         "tables": tables(found),
         "charts": figures_of([_chart(one.task, given) for one in first for given in one.scene.get("charts", ())]),
         "texts": [{"task": one.task, **text} for one in first for text in one.scene.get("texts", ())],
+        "films": [_film(one.task, given) for one in first for given in one.scene.get("films", ())],
         "notes": [f"{one.task}: {note}" for one in first for note in one.scene.get("notes", ())],
     }
     return environment.get_template("experiments.html.jinja").render(content)
+
+
+def _film(task: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A frame strip: a title, and frames of a picture and words."""
+    title = f"{task}: {given['title']}"
+    frames = [{"picture": photograph(str(one["png"]), title), "told": one["told"]} for one in given["frames"]]
+    return {"title": title, "frames": frames}
 
 
 def _lead(folder: Path) -> str:

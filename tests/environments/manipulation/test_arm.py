@@ -7,6 +7,7 @@ import torch
 from milepost import keys
 from milepost.environments.manipulation.arm import SIZE, LinearStage, expert, linear, played
 from milepost.errors import UnknownName
+from milepost.images import png
 
 KEY = keys.root(0)
 
@@ -36,3 +37,13 @@ def test_a_linear_rule_by_hand():
 def test_names():
     with pytest.raises(UnknownName, match="Did you mean 'reach'"):
         played("reech", linear(torch.zeros(SIZE)), 1, KEY)
+
+
+def test_the_film_is_of_the_same_episode():
+    rest = torch.zeros(SIZE)
+    stage = LinearStage(steps=6)
+    frames = stage.film("drawer-close", rest, KEY)
+    assert [one["told"][0] for one in frames] == [f"step {number}" for number in range(1, 7)]
+    lift = stage("drawer-close", rest, KEY)
+    assert [one["told"][1] for one in frames] == [f"reward {float(value):.2f}" for value in lift.dense]
+    assert png.size(frames[0]["png"]) == (160, 120)

@@ -8,6 +8,7 @@ from milepost.environments.offline import behaviours
 from milepost.environments.offline.behaviours import Arena, Linear, Recorder, SwingUp
 from milepost.environments.offline.worlds import World, play, returns_of, world
 from milepost.errors import SettingError, UnknownName
+from milepost.images import png
 from milepost.traces.moves import moves_of, returns
 
 KEY = keys.root(0)
@@ -49,3 +50,18 @@ def test_what_is_refused():
     with pytest.raises(SettingError, match="mix"):
         SwingUp(mix=2.0, key=KEY)
     assert Arena().bounds("pendulum") == ((-2.0,), (2.0,))
+
+
+@pytest.mark.parametrize("task", ["pendulum", "swimmer"])
+def test_the_film_is_of_the_first_episode(task):
+    low, high = Arena().bounds(task)
+    weight = torch.full((len(low), 3 if task == "pendulum" else 8), 0.2)
+    rule = Linear(weight, torch.zeros(len(low)), *map(torch.tensor, (low, high)))
+    frames = Arena().film(task, rule, KEY)
+    assert len(frames) == 6
+    assert frames[-1]["told"][0] == f"step {world(task).limit}"
+    assert float(frames[-1]["told"][2].removeprefix("return ")) == pytest.approx(
+        float(Arena().returns(task, rule, 2, KEY)[0]), abs=0.06
+    )
+    assert len({one["png"] for one in frames}) == 6
+    assert png.size(frames[0]["png"])[0] > 100

@@ -28,6 +28,9 @@ class Field:
         action = torch.zeros_like(states) if controller is None else controller.act(states)
         return -(action + states).square().sum(1)
 
+    def film(self, task, controller, key):
+        return [{"png": "a picture", "told": ["step 1"]}]
+
 
 def mixed(task, key):
     """Homing trajectories and, of lower return, ones that run away."""
@@ -56,6 +59,9 @@ def test_arms():
     assert found.numbers["proxy labels"]["label R2, outside"] > 0.8
     assert found.numbers == comparison()("point", KEY).numbers
     assert [len(one["lines"]) for one in found.scene["charts"]] == [2, 1, 2]
+    assert [one["title"] for one in found.scene["films"]] == [
+        "cloning, proxy labels", "cloning, true labels", "cloning, labelled only",
+    ]  # fmt: skip
     assert "extra.action_variance" in found.forests["labelled"]
 
 

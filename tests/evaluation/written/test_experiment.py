@@ -45,6 +45,9 @@ class Stage:
     def __call__(self, task, setting, key):
         return walk(float(setting[0].clamp(-0.3, 0.3)))
 
+    def film(self, task, setting, key):
+        return [{"png": "a picture", "told": [f"speed {float(setting[0]):.1f}"]}]
+
 
 class Rewards:
     """Two programs: minus the distance, and its opposite."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,12 +90,27 @@ def picture(env: Any, camera: Camera | None = None) -> NDArray[np.uint8]:
         return silhouettes.drawn(place.model, place.data, camera)
     errors: Any = importlib.import_module("gymnasium.error")
     try:
-        image = np.asarray(env.render())
+        with _without_screen():
+            image = np.asarray(env.render())
     except errors.DependencyNotInstalled as error:
         raise MissingExtra(f"Pictures of {env.spec.id} need a package that is not installed: {error}.") from error
     if image.ndim != 3 or image.dtype != np.uint8:
         raise MilepostError(f"{env.spec.id} draws no picture of itself: render() gave {image.dtype} {image.shape}.")
     return smaller(image)
+
+
+@contextmanager
+def _without_screen() -> Generator[None]:
+    """The library that draws opens no window, and does not complain that there is no screen."""
+    name = "SDL_VIDEODRIVER"
+    known = os.environ.get(name)
+    os.environ[name] = "dummy"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if known is not None:
+            os.environ[name] = known
 
 
 def smaller(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -14,7 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from milepost import keys, optional
+from milepost.environments.control.filming import TABLE, picture
 from milepost.environments.manipulation.cards import sentence
+from milepost.images import png
 
 Rule: TypeAlias = Callable[[Any, int], Any]
 """Observation and number of the step to an action of 4 numbers."""
@@ -49,7 +51,9 @@ def _environment(task: str) -> Any:
     return made
 
 
-def played(task: str, rule: Rule, steps: int, key: int) -> Lift:
+def played(
+    task: str, rule: Rule, steps: int, key: int, watch: Callable[[int, Any, Mapping[str, Any]], None] | None = None
+) -> Lift:
     """Play an episode.
 
     Args:
@@ -57,6 +61,7 @@ def played(task: str, rule: Rule, steps: int, key: int) -> Lift:
         rule: chooses the actions; they are cut off at -1 and 1.
         steps: length, at most 500.
         key: decides the places of things.
+        watch: called after each step with its number from 1, the environment and what it said beside the reward.
 
     Returns:
         The episode.
@@ -79,6 +84,8 @@ def played(task: str, rule: Rule, steps: int, key: int) -> Lift:
         taken.append(action)
         rewards.append(float(reward))
         success.append(float(info["success"]) > 0)
+        if watch is not None:
+            watch(step + 1, environment, info)
     return Lift(
         seen=torch.from_numpy(np.stack(rows)).float(),
         taken=torch.from_numpy(np.stack(taken)).float(),
@@ -147,3 +154,17 @@ class LinearStage:
     def __call__(self, task: str, setting: Float[Tensor, " d"], key: int) -> Lift:
         """Play one episode."""
         return played(task, linear(setting), self.steps, key)
+
+    def film(self, task: str, setting: Float[Tensor, " d"], key: int) -> list[dict[str, Any]]:
+        """Six frames of the same episode, evenly chosen, with the environment's own reward and success."""
+        wanted = {round(self.steps * place / 6) for place in range(1, 7)}
+        frames: list[dict[str, Any]] = []
+
+        def watch(step: int, environment: Any, info: Mapping[str, Any]) -> None:
+            if step in wanted:
+                told = [f"step {step}", f"reward {float(info['unscaled_reward']):.2f}"]
+                told += ["success"] if float(info["success"]) > 0 else []
+                frames.append({"png": png.text(picture(environment, TABLE)), "told": told})
+
+        played(task, linear(setting), self.steps, key, watch)
+        return frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from milepost import checks, keys
-from milepost.environments.offline.worlds import Episode, World, forest_of, play, returns_of, world
+from milepost.environments.offline.worlds import Episode, World, filmed, forest_of, play, returns_of, world
 from milepost.forest import Forest
 from milepost.traces.moves import Controller
 
@@ -158,3 +159,7 @@ class Arena:
         found = world(task)
         rule = controller or Chance(low=found.low, high=found.high, key=keys.fold(key, "chance"))
         return returns_of(play(found, [rule] * count, key))
+
+    def film(self, task: str, controller: Controller, key: int) -> list[dict[str, Any]]:
+        """Six frames of the first episode that `returns` plays, evenly chosen, with the reward and the sum so far."""
+        return filmed(world(task), controller, key)

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from milepost import keys, optional
 from milepost.columns import End, Origin
+from milepost.environments.control.filming import picture
 from milepost.errors import unknown_name
 from milepost.forest import Forest
+from milepost.images import png
 from milepost.traces.moves import Controller
 
 
@@ -32,8 +34,8 @@ class World:
     """Smallest value of each number of an action."""
     high: tuple[float, ...]
 
-    def open(self, count: int) -> list[Any]:
-        """Make environments.
+    def open(self, count: int, **more: Any) -> list[Any]:
+        """Make environments, `more` being further arguments of `gymnasium.make`.
 
         Raises:
             MissingExtra: gymnasium, or the simulator, is not installed.
@@ -41,7 +43,7 @@ class World:
         gymnasium: Any = optional.load("gymnasium", extra="control", purpose=f"The task {self.name!r}")
         if self.environment != "Pendulum-v1":
             optional.load("mujoco", extra="control", purpose=f"The task {self.name!r}")
-        return [gymnasium.make(self.environment, max_episode_steps=self.limit) for _ in range(count)]
+        return [gymnasium.make(self.environment, max_episode_steps=self.limit, **more) for _ in range(count)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,39 @@ def play(task: World, controllers: Sequence[Controller], key: int) -> list[Episo
     return [one.episode() for one in tracks]
 
 
+def filmed(task: World, controller: Controller, key: int, count: int = 6) -> list[dict[str, Any]]:
+    """Play the first episode of `play` again and take pictures.
+
+    Args:
+        task: what is played.
+        controller: chooses the actions.
+        key: as `play` was given it.
+        count: pictures, evenly chosen; the last one is of the end.
+
+    Returns:
+        For each `png`, see `milepost.images.png.text`, and `told`: the step, its reward and the sum of rewards so far.
+
+    Raises:
+        MissingExtra: gymnasium, the simulator, or what draws it is not installed.
+    """
+    (environment,) = task.open(1, render_mode="rgb_array")
+    track = _Track(
+        environment=environment, seen=[environment.reset(seed=keys.seed_of(keys.fold(key, "episode", 0)))[0]]
+    )
+    wanted, frames = {round(task.limit * place / count) for place in range(1, count + 1)}, list[dict[str, Any]]()
+    for step in range(1, task.limit + 1):
+        state = torch.from_numpy(track.seen[-1].astype(np.float32))[None]
+        action = controller.act(state).numpy().astype(np.float64)[0]
+        track.step(np.clip(action, task.low, task.high), close=False)
+        if step in wanted or track.terminated:
+            told = [f"step {step}", f"reward {track.rewards[-1]:.2f}", f"return {sum(track.rewards):.1f}"]
+            frames.append({"png": png.text(picture(environment)), "told": told})
+        if track.over:
+            break
+    environment.close()
+    return frames
+
+
 def _runs(places: Sequence[int], controllers: Sequence[Controller]) -> list[list[int]]:
     groups: list[list[int]] = []
     for place in places:
@@ -126,13 +161,13 @@ class _Track:
         self.actions, self.rewards = list[NDArray[np.float64]](), list[float]()
         self.over, self.terminated = False, False
 
-    def step(self, action: NDArray[np.float64]) -> None:
+    def step(self, action: NDArray[np.float64], *, close: bool = True) -> None:
         after, reward, terminated, truncated, _ = self.environment.step(action.astype(np.float32))
         self.seen.append(after)
         self.actions.append(action)
         self.rewards.append(float(reward))
         self.terminated, self.over = bool(terminated), bool(terminated or truncated)
-        if self.over:
+        if self.over and close:
             self.environment.close()
 
     def episode(self) -> Episode:

@@ -70,6 +70,10 @@ class Arena(Protocol):
         """Returns of some episodes; without a controller, of random actions."""
         ...
 
+    def film(self, task: str, controller: Controller, key: int) -> list[dict[str, Any]]:
+        """Frames of the first of these episodes: `png` (see `milepost.images.png.text`) and `told`, lines below it."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -101,19 +105,21 @@ class Comparison:
         numbers = {arm: dict[str, float]() for arm in (*arms, "random actions")}
         play = keys.fold(key, "play")
         chance = float(self.arena.returns(task, None, self.episodes, play).mean())
+        films: list[dict[str, Any]] = []
         for name, learner in self.learners.items():
             for arm, moves in arms.items():
                 controller = learner(moves, bottom, top, keys.fold(key, "learn", name))
                 numbers[arm][f"return, {name}"] = float(
                     self.arena.returns(task, controller, self.episodes, play).mean()
                 )
+                films.append({"title": f"{name}, {arm}", "frames": self.arena.film(task, controller, play)})
             numbers["random actions"][f"return, {name}"] = chance
             oracle = numbers["true labels"][f"return, {name}"]
             for arm in arms:
                 lost = errors.gap(oracle, numbers[arm][f"return, {name}"], chance)
                 numbers[arm][f"gap, {name}"] = lost
         numbers["proxy labels"] |= _label_errors(cut, real, proxy, labelled)
-        scene = {"charts": _charts(cut, real, proxy, labelled, model)}
+        scene = {"charts": _charts(cut, real, proxy, labelled, model), "films": films}
         return Measured(numbers=numbers, forests={"labelled": labelled}, scene=scene)
 
 

@@ -102,6 +102,10 @@ class Stage(Protocol):
         """Play one episode; the key decides the places of things."""
         ...
 
+    def film(self, task: str, setting: Tensor, key: int) -> list[dict[str, Any]]:
+        """Frames of the same episode: `png` (see `milepost.images.png.text`) and `told`, lines below it."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
@@ -129,9 +133,9 @@ class Study:
         scorers["success alone"] = lambda lifts: [one.success.float() for one in lifts]
         numbers: dict[str, dict[str, float]] = {}
         lines: list[dict[str, Any]] = []
-        kept: list[Lift] = []
+        films: list[dict[str, Any]] = []
         for name, scorer in scorers.items():
-            numbers[name] = {**self._judged(scorer, probes), **self._trained(task, scorer, key, lines, kept, name)}
+            numbers[name] = {**self._judged(scorer, probes), **self._trained(task, scorer, key, lines, films, name)}
         texts = [{"title": name, "text": self.rewards.told(own)} for name, own in programs.items()]
         chart = {
             "title": "success in training, by generation",
@@ -145,7 +149,9 @@ class Study:
         ]
         forest = forest_of(task, [probe.lift for probe in probes])
         return Measured(
-            numbers=numbers, forests={"probes": forest}, scene={"charts": [chart], "texts": texts, "notes": notes}
+            numbers=numbers,
+            forests={"probes": forest},
+            scene={"charts": [chart], "texts": texts, "notes": notes, "films": films},
         )
 
     def _judged(self, scorer: Callable[[Sequence[Lift]], list[Tensor]], probes: Sequence[Probe]) -> dict[str, float]:
@@ -163,7 +169,7 @@ class Study:
         scorer: Callable[[Sequence[Lift]], list[Tensor]],
         key: int,
         lines: list[dict[str, Any]],
-        kept: list[Lift],
+        films: list[dict[str, Any]],
         name: str,
     ) -> dict[str, float]:
         shares: list[float] = []
@@ -176,7 +182,7 @@ class Study:
         found = self.climb(score, self.stage.size, keys.fold(key, "climb"))
         lines.append({"name": name, "x": list(range(1, len(shares) + 1)), "y": shares})
         tried = [self.stage(task, found.best, keys.fold(key, "try", place)) for place in range(self.episodes)]
-        kept += tried
+        films.append({"title": name, "frames": self.stage.film(task, found.best, keys.fold(key, "try", 0))})
         return {"success after training": sum(one.done for one in tried) / len(tried)}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
+
+from milepost.images.png import encoded, size, text
 
 LARGEST = 64
 """Pixels along a side; larger arrays are not drawn."""
@@ -25,34 +25,7 @@ def png(image: NDArray[Any]) -> bytes:
         The bytes of the file.
     """
     ink = np.clip((np.asarray(image, dtype=np.float64) + 1) / 2, 0, 1)
-    return _file(np.round(255 * (1 - ink)).astype(np.uint8)[..., None])
-
-
-def coloured(image: NDArray[np.uint8]) -> bytes:
-    """Encode an image as PNG in colour.
-
-    Args:
-        image: red, green and blue, shape (height, width, 3).
-
-    Returns:
-        The bytes of the file.
-    """
-    return _file(image)
-
-
-def _file(image: NDArray[np.uint8]) -> bytes:
-    """A PNG of 1 or 3 bytes per pixel; every line is stored as its difference to the one above."""
-    height, width, depth = image.shape
-    above = np.concatenate((np.zeros_like(image[:1]), image[:-1]))
-    lines = b"".join(b"\2" + line.tobytes() for line in image - above)
-    header = struct.pack(">IIBBBBB", width, height, 8, 0 if depth == 1 else 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b""))
-    body = b"".join(struct.pack(">I", len(data)) + kind + data + _sum(kind + data) for kind, data in chunks)
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def _sum(data: bytes) -> bytes:
-    return struct.pack(">I", zlib.crc32(data))
+    return encoded(np.round(255 * (1 - ink)).astype(np.uint8)[..., None])
 
 
 def picture(image: NDArray[Any], told: str) -> Markup | None:
@@ -71,18 +44,21 @@ def picture(image: NDArray[Any], told: str) -> Markup | None:
     return Markup('<img class="picture" alt="{}" src="data:image/png;base64,{}">').format(told, data)
 
 
-def photograph(image: NDArray[np.uint8], told: str) -> Markup:
+def photograph(image: NDArray[np.uint8] | str, told: str) -> Markup:
     """Put an image in colour into the page, at its own size.
 
     Args:
-        image: red, green and blue, shape (height, width, 3).
+        image: red, green and blue, shape (height, width, 3), or what `png.text` made of it.
         told: what it shows, for those who do not see it.
 
     Returns:
         One element.
+
+    Raises:
+        FormatError: a text that is no PNG.
     """
-    data = base64.b64encode(coloured(image)).decode("ascii")
-    height, width = image.shape[:2]
+    data = image if isinstance(image, str) else text(image)
+    width, height = size(data)
     return Markup('<img class="frame" width="{}" height="{}" alt="{}" src="data:image/png;base64,{}">').format(
         width, height, told, data
     )
