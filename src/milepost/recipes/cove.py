@@ -32,6 +32,8 @@ CARD = Card(
         "test_drawn_tasks_are_solvable_and_descriptions_cost_look_ups",
         "a user who leaves bounds the score, and is blamed": "tests/recipes/test_cove.py::"
         "test_a_user_who_leaves_bounds_the_score",
+        "what is verified teaches better than as much that is not": "tests/recipes/test_cove_learning.py::"
+        "test_what_is_verified_teaches_better_than_as_much_that_is_not",
     },
     departs=(
         "the score's formula is unpublished: ours counts fulfilled constraints less redundant writes",
