@@ -9,6 +9,7 @@ from milepost.policies import named_chat
 from milepost.policies.search.cross_entropy import CrossEntropy
 from milepost.recipe import Card, Evaluate
 from milepost.rewards.judging.record import cached
+from milepost.rewards.written.examples import read
 from milepost.rewards.written.source import Source
 from milepost.rewards.written.template import Template
 from milepost.rewards.written.writing import Writer
@@ -47,7 +48,7 @@ CARD = Card(
         "proxies, not replaced text: a name that begins like another one cannot be spoilt",
         "a linear rule by search in place of SAC with 3 x 256 numbers: minutes on a processor, and easy tasks only",
         "programs are screened and run in the jail; what is not finite counts as -10 and is counted",
-        "the writer by default fills a template: name a model with --chat, or a recording of one",
+        "the writer by default fills a template: name a model with --chat; --examples goes by words alike",
     ),
     advice=(
         "Look at the success, not at the reward: a program may rank probes rightly and teach nothing.",
@@ -65,15 +66,15 @@ def build(
     tasks: tuple[str, ...] = ("reach", "handle-press", "coffee-button", "drawer-close", "window-open"),
     repeats: int = 1,  # probes, programs and trainings per task
     chat: str = "template",  # what writes: "template", a model's address such as http://host:port/v1#name, a model here
+    examples: str = "",  # file of solved tasks, lines of JSON with task and program: the one most alike is shown
     record: str = "",  # file of replies: they are kept there; with --chat NAME and a kept reply nobody is asked
-    generations: int = 10,  # of the search
-    population: int = 12,  # rules per generation
+    generations: int = 10,  # of the search, 12 rules each
     jail: str = "process",  # level at which programs run
 ) -> Evaluate:
     """Build the job; all arms have the same probes, starts and draws."""
     model = Template() if chat == "template" else named_chat.chat(chat)
-    writer = Writer(chat=cached(model, record), jail=opened(jail))
-    climb = CrossEntropy(generations=generations, population=population)
-    source = Source(writer=writer, card=card(), sentence=sentence)
-    study = Study(rewards=source, probes=Probes(), stage=LinearStage(), climb=climb)
+    writer = Writer(chat=cached(model, record), jail=opened(jail), examples=read(examples))
+    climb = CrossEntropy(generations=generations, population=12)
+    rewards = Source(writer=writer, card=card(), sentence=sentence)
+    study = Study(rewards=rewards, probes=Probes(), stage=LinearStage(), climb=climb)
     return Evaluate(tasks=tasks, experiment=study, repeats=repeats)

@@ -1,5 +1,6 @@
 """What a model is told, and what is read of its reply."""
 
+from milepost.rewards.written.examples import Example
 from milepost.rewards.written.prompt import Round, code_of, messages
 from tests.programs.cube import CARD
 
@@ -15,6 +16,15 @@ def test_messages():
     assert [one["role"] for one in told[2:]] == ["assistant", "user"] * 2
     assert "What happened: It waits.\nWhat should change: Go." in told[3]["content"]
     assert "What should change" not in told[5]["content"]
+
+
+def test_solved_tasks_are_shown_before_the_task():
+    example = Example(task="Push the drawer shut.", source="def shut(): ...")
+    said = messages(CARD, "Press it.", examples=(example,))[1]["content"]
+    assert said.index("A solved task: Push the drawer shut.\n\n```python\ndef shut(): ...\n```") < said.index(
+        "The task: Press"
+    )
+    assert "solved" not in messages(CARD, "Press it.")[1]["content"]
 
 
 def test_the_first_block_is_read():

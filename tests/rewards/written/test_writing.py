@@ -10,6 +10,7 @@ from milepost.errors import FormatError
 from milepost.jail.levels import opened
 from milepost.part import ChatReply
 from milepost.rewards.judging.record import Cached, Replay
+from milepost.rewards.written.examples import Example
 from milepost.rewards.written.prompt import Round
 from milepost.rewards.written.writing import Writer
 from tests.programs.cube import CARD, program
@@ -64,6 +65,15 @@ def test_earlier_rounds_are_kept():
     found = Writer(chat=Says([GOOD]), jail=opened("process")).write(CARD, "Lift.", SAMPLE, rounds=[first])
     assert found.rounds == (first,)
     assert len(found.lineage) == 2
+
+
+def test_one_solved_task_is_shown_and_never_the_task_itself():
+    chat = Says([GOOD])
+    solved = (Example(task="Lift.", source="the answer"), Example(task="Lift and turn.", source="another answer"))
+    Writer(chat=chat, jail=opened("process"), examples=solved).write(CARD, "Lift.", SAMPLE)
+    said = chat.asked[0].messages[1]["content"]
+    assert "another answer" in said
+    assert "the answer" not in said
 
 
 def test_a_recording_answers_without_the_model(tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from milepost.programs.card import EnvironmentCard
 from milepost.programs.screening import ENTRY
+from milepost.rewards.written.examples import Example
 
 PROMPT = "text2reward@1"
 _ROLE = (
@@ -37,18 +38,21 @@ class Round:
     """What should change."""
 
 
-def messages(card: EnvironmentCard, task: str, rounds: Sequence[Round] = ()) -> tuple[Mapping[str, str], ...]:
+def messages(
+    card: EnvironmentCard, task: str, rounds: Sequence[Round] = (), examples: Sequence[Example] = ()
+) -> tuple[Mapping[str, str], ...]:
     """Write the messages for a chat model.
 
     Args:
         card: what the program may read.
         task: the task in a sentence.
         rounds: earlier attempts, oldest first.
+        examples: solved tasks to show.
 
     Returns:
         Messages with role and content.
     """
-    first = f"The environment:\n\n```python\n{card.text()}```\n\n{_HINTS}\n\nThe task: {task}"
+    first = f"The environment:\n\n```python\n{card.text()}```\n\n{_HINTS}\n\n{_shown(examples)}The task: {task}"
     found: list[Mapping[str, str]] = [{"role": "system", "content": _ROLE}, {"role": "user", "content": first}]
     for one in rounds:
         said = f"What happened: {one.behaviour}" + (f"\nWhat should change: {one.wish}" if one.wish else "")
@@ -57,6 +61,11 @@ def messages(card: EnvironmentCard, task: str, rounds: Sequence[Round] = ()) -> 
             {"role": "user", "content": f"{said}\nThink again which term is missing or wrong, and write it anew."}
         )
     return tuple(found)
+
+
+def _shown(examples: Sequence[Example]) -> str:
+    solved = (f"A solved task: {one.task}\n\n```python\n{one.source.strip()}\n```\n\n" for one in examples)
+    return "".join(solved)
 
 
 def code_of(reply: str) -> str | None:

@@ -16,6 +16,7 @@ from milepost.programs.card import EnvironmentCard
 from milepost.programs.program import Jail, Program
 from milepost.programs.screening import refused
 from milepost.rewards.written import scoring
+from milepost.rewards.written.examples import Example, nearest
 from milepost.rewards.written.prompt import PROMPT, Round, code_of, messages
 
 
@@ -49,6 +50,8 @@ class Writer:
     temperature: float = 0.0
     """The published feedback rounds use 0.7."""
     max_tokens: int = 1024
+    examples: tuple[Example, ...] = ()
+    """Solved tasks; the one most like the task is shown to the model."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -79,11 +82,11 @@ class Writer:
         Raises:
             FormatError: none of the tries was; the last reason is named.
         """
-        known = list(rounds)
+        known, shown = list(rounds), nearest(task, self.examples)
         said = ""
         for number in range(self.tries):
             request = ChatRequest(
-                messages=messages(card, task, known), prompt=PROMPT, max_tokens=self.max_tokens,
+                messages=messages(card, task, known, shown), prompt=PROMPT, max_tokens=self.max_tokens,
                 temperature=self.temperature, seed=keys.seed_of(keys.fold(key, "write", number)),
             )  # fmt: skip
             (reply,) = self.chat.reply([request])
