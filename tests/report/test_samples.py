@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import torch
 
 from milepost import storage
 from milepost.columns import End
@@ -175,3 +176,14 @@ def test_a_tree_whose_steps_are_judged_is_explained_by_their_own_rewards(tmp_pat
     assert [line.reward for line in shown.arithmetic.lines] == [1.0, 0.0]
     pruned = shown.trunk.branches[0].views[0]
     assert [score.name for score in pruned.scores] == ["total"], "a reward that was never asked for did not fail"
+
+
+def test_a_noisy_latent_has_what_it_leads_to_beside_it(tmp_path):
+    """The first noise shows its completion too; the finished image is one picture."""
+    latent = torch.zeros(3, 8, 8)
+    forest = Forest.of(
+        [-1, 0, 1], {"latent": latent, "completion": latent + 0.5, "time": [None, 1.0, 0.0], "text": [None] * 3}
+    )
+    views = taken(stored(forest, tmp_path)).trunk.branches[0].views
+    assert [str(view.picture).count("<img") for view in views] == [2, 1]
+    assert "completion at time 1" in str(views[0].picture)

@@ -108,3 +108,14 @@ def test_measures_are_told_beside_success(demo):
     note = verdict(dataclasses.replace(demo, evaluations=tuple(told)), None).note
     assert "Measured beside it: data gap 0.010 to 0.250." in note
     assert "Measured" not in verdict(demo, None).note
+
+
+def test_one_held_out_task_has_no_interval_to_tell(demo):
+    alone = tuple(
+        {**one, "low": low, "high": low} for one, low in zip(demo.evaluations, (None, math.nan), strict=False)
+    )
+    found = verdict(
+        dataclasses.replace(demo, evaluations=alone), Change(gain=0.0, low=math.nan, high=math.nan, tasks=1)
+    )
+    assert "No interval: that takes two tasks at least" in found.note
+    assert "on 1 held-out task, in" in found.sentence

@@ -284,11 +284,17 @@ class _Drawing:
 
 
 def _picture(steps: Steps, row: int) -> Markup | None:
-    latents = steps.numbers.get("latent")
+    """The latent of a step, and beside it the clean one that is foreseen there or that no noise would lead to."""
     time = steps.number("time", row)
-    if latents is None or time is None:  # a root holds a condition and no latent
+    if time is None:  # a root holds a condition and no latent
         return None
-    return pictures.picture(latents[row], f"latent at time {figures.plain(time)}")
+    names = ("latent", *(("estimate", "completion") if time > 0 else ()))
+    held = [(name, steps.numbers[name][row]) for name in names if name in steps.numbers]
+    drawn = [pictures.picture(image, f"{name} at time {figures.plain(time)}") for name, image in held]
+    shown = [one for one in drawn if one is not None]
+    if len(shown) < 2:
+        return shown[0] if shown else None
+    return Markup('<div class="gallery">{}</div>').format(Markup("").join(shown))
 
 
 def _cut(text: str | None) -> Excerpt | None:

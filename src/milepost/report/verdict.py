@@ -151,6 +151,8 @@ def _range(record: Mapping[str, Any]) -> str:
 def _intervals(first: Mapping[str, Any], last: Mapping[str, Any]) -> str:
     told = f"95 % intervals over tasks: {_range(first)} before, {_range(last)} after"
     samples = last.get("samples")
+    if not all(math.isfinite(math.nan if low is None else low) for low in (_bound(first, "low"), _bound(last, "low"))):
+        told = "No interval: that takes two tasks at least"
     return told + (f"; {samples} answers per task." if samples else ".")
 
 
@@ -170,7 +172,7 @@ def _sentence(found: Change | None, first: Mapping[str, Any], last: Mapping[str,
         gain = float(last["success"]) - float(first["success"])
         return f"{figures.points(gain)} points in {steps} steps. The stored evaluations cannot be paired: no interval."
     span = f"{figures.points(found.low)} to {figures.points(found.high)}"
-    tasks = f"{found.tasks} held-out tasks, in {steps} steps"
+    tasks = f"{found.tasks} held-out task{'s' if found.tasks > 1 else ''}, in {steps} steps"
     if not math.isfinite(found.low):
         return f"{figures.points(found.gain)} points on {tasks}; too few tasks for an interval."
     if found.low <= 0 <= found.high:

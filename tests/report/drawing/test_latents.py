@@ -80,3 +80,9 @@ def test_nothing_to_draw():
     assert latents.tree(forked(side=200), 0, 0.0) is None
     flat = Steps(parent=np.array([-1, 0, 0]), numbers={"latent": np.zeros((3, 8, 8), dtype=np.float32)})
     assert latents.tree(flat, 0, 0.0) is None
+
+
+def test_a_latent_with_channels_is_drawn_in_colour():
+    grey, coloured = forked(), forked(latent=np.ones((7, 4, 8, 8), dtype=np.float32))
+    assert drawing(coloured).count("<image") == drawing(grey).count("<image")
+    assert drawing(coloured) != drawing(grey)

@@ -7,7 +7,7 @@ import matplotlib.image
 import numpy as np
 
 from milepost.images.png import text
-from milepost.report.drawing.pictures import LARGEST, photograph, picture, png
+from milepost.report.drawing.pictures import LARGEST, fits, photograph, picture, png
 
 
 def test_png_holds_the_shades():
@@ -39,3 +39,17 @@ def test_a_photograph_has_its_own_size():
     drawn = str(photograph(image, "step <1>"))
     assert drawn.startswith('<img class="frame" width="7" height="5" alt="step &lt;1&gt;" src="data:image/png;base64,')
     assert str(photograph(text(image), "step <1>")) == drawn
+
+
+def test_of_a_latent_three_channels_are_seen():
+    """Three of four channels as colours: 0 is grey, 3 and more is full; of a long side every second pixel."""
+    latent = np.zeros((4, 2, 2))
+    latent[0, 0, 0], latent[1, 0, 1], latent[3] = 3.0, -9.0, 7.0
+    read = matplotlib.image.imread(io.BytesIO(png(latent)), format="png")
+    np.testing.assert_allclose(read[0], [[1, 0.5, 0.5], [0.5, 0, 0.5]], atol=3e-3)
+    wide = matplotlib.image.imread(io.BytesIO(png(np.zeros((4, 3, LARGEST + 2)))), format="png")
+    assert wide.shape == (2, LARGEST // 2 + 1, 3)
+    assert fits((16, 128, 128))
+    assert not fits((2, 8, 8))
+    assert not fits((LARGEST + 1, 2))
+    assert picture(np.full((4, 2, 2), np.nan), "") is None

@@ -45,10 +45,10 @@ def tree(steps: Steps, root: int, scale: float) -> Markup | None:
         scale: credit at the ends of the colour scale; 0 where no credit was given.
 
     Returns:
-        One SVG element; None where there are no small grey latents, or the tree does not branch below the first noise.
+        One SVG element; None where no latents can be drawn, or the tree does not branch below the first noise.
     """
     latent = steps.numbers.get("latent")
-    if latent is None or latent.ndim != 3 or max(latent.shape[1:]) > pictures.LARGEST:
+    if latent is None or not pictures.fits(latent.shape[1:]):
         return None
     if not any(len(steps.children[row]) > 1 for row in steps.trees[root] if row != root):
         return None

@@ -12,18 +12,40 @@ from numpy.typing import NDArray
 from milepost.images.png import encoded, size, text
 
 LARGEST = 64
-"""Pixels along a side; larger arrays are not drawn."""
+"""Pixels along a side; larger grey arrays are not drawn, of larger latents every second pixel or fewer."""
+COLOURS = 3
+_RANGE = 3.0
+"""Numbers of a latent at which a colour is full: those of pure noise hardly leave it."""
+
+
+def fits(shape: tuple[int, ...]) -> bool:
+    """Whether an array can be drawn: small and grey, or the latent of a pipeline with channels before its sides.
+
+    Args:
+        shape: of the array.
+
+    Returns:
+        True for (height, width) of at most `LARGEST`, and for (channels, height, width) of three channels and more.
+    """
+    if len(shape) == COLOURS:
+        return shape[0] >= COLOURS and min(shape) > 0
+    return len(shape) == 2 and min(shape) > 0 and max(shape) <= LARGEST
 
 
 def png(image: NDArray[Any]) -> bytes:
-    """Encode an image as PNG in 256 shades of grey.
+    """Encode an image as PNG: grey in 256 shades, or a rough view of a latent, its first three channels as colours.
 
     Args:
-        image: numbers of shape (height, width); -1 and below is white, 1 and above black.
+        image: numbers of shape (height, width), -1 and below is white, 1 and above black; or a latent of shape
+            (channels, height, width).
 
     Returns:
         The bytes of the file.
     """
+    if image.ndim == COLOURS:
+        step = -(-max(image.shape[1:]) // LARGEST)
+        light = np.clip(np.asarray(image[:COLOURS, ::step, ::step], dtype=np.float64) / _RANGE, -1, 1)
+        return encoded(np.round(255 * (light + 1) / 2).astype(np.uint8).transpose(1, 2, 0))
     ink = np.clip((np.asarray(image, dtype=np.float64) + 1) / 2, 0, 1)
     return encoded(np.round(255 * (1 - ink)).astype(np.uint8)[..., None])
 
@@ -32,13 +54,13 @@ def picture(image: NDArray[Any], told: str) -> Markup | None:
     """Draw an image of few pixels, enlarged without smoothing.
 
     Args:
-        image: numbers in about [-1, 1].
+        image: as `png` takes it.
         told: what it shows, for those who do not see it.
 
     Returns:
-        One element; None where the array is no small grey image.
+        One element; None where the array does not fit, see `fits`.
     """
-    if image.ndim != 2 or not 0 < max(image.shape) <= LARGEST or not np.isfinite(image).all():
+    if not fits(image.shape) or not np.isfinite(image).all():
         return None
     data = base64.b64encode(png(image)).decode("ascii")
     return Markup('<img class="picture" alt="{}" src="data:image/png;base64,{}">').format(told, data)
