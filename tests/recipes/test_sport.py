@@ -12,6 +12,7 @@ from milepost.curation.pairs.rows import preference_rows
 from milepost.environments.sandbox.action import spoken, written
 from milepost.environments.sandbox.environment import Desk
 from milepost.environments.sandbox.tau2 import Tau2
+from milepost.objectives.pairs import outcome_pairs, preference_loss
 from milepost.objectives.siblings import SiblingPreference
 from milepost.part import ChatReply
 from milepost.policies.decoding import Decoding
@@ -22,8 +23,10 @@ from milepost.rewards.judging.judge import Judgement
 from milepost.rewards.judging.siblings import BestOfSiblings, Tried
 from milepost.sampling.branching.siblings import Siblings
 from milepost.sampling.frontier import Draw, grow
+from milepost.sampling.independent import Independent
+from milepost.segments import path_sum
 from milepost.testing import check_recipe
-from milepost.testing.worlds import Letters, TabularPolicy, expected_payoff, letter_task
+from milepost.testing.worlds import Letters, Payoff, TabularPolicy, expected_payoff, letter_task
 from milepost.traces.record import Trace
 
 DESK = Desk(sandbox=Tau2(domain="retail"), train_size=3, turns=12)
@@ -143,7 +146,17 @@ def test_an_answer_counts_only_in_the_chosen_candidate():
 # ---- a small world in which everything can be computed: after each letter comes the next one ----
 
 NEXT = {"a": "b", "b": "c", "c": "d", "d": "a"}
-TASKS = [letter_task(one, prompt=one, payoff={NEXT[one] + NEXT[NEXT[one]]: 1.0}) for one in "abcd"]
+
+
+def tasks(turns):
+    """One task per letter: so many letters after it pay."""
+    found = []
+    for one in "abcd":
+        said = one
+        for _ in range(turns):
+            said += NEXT[said[-1]]
+        found.append(letter_task(one, prompt=one, payoff={said[1:]: 1.0}))
+    return found
 
 
 def verifier(accuracy):
@@ -169,27 +182,47 @@ def verifier(accuracy):
     return score
 
 
-def success(policy):
+def success(policy, turns=2):
     with torch.no_grad():
-        return float(sum(expected_payoff(policy, Letters(turns=2), task) for task in TASKS) / len(TASKS))
+        return float(sum(expected_payoff(policy, Letters(turns=turns), task) for task in tasks(turns)) / 4)
 
 
-def gain(accuracy, seed, *, updates=12):
-    """Rise of the exact success after a few updates with siblings judged at an accuracy."""
+def steps(policy, first, grown):
+    """SPORT's loss of a forest of siblings."""
+    forest, rows = Preferred()(grown), torch.arange(len(grown))
+    return SiblingPreference(beta=0.5)(
+        forest, policy.log_prob(forest, rows), first.log_prob(forest, rows).detach()
+    ).loss
+
+
+def trajectories(policy, first, grown):
+    """DPO between the whole trajectories of a task, by what they pay."""
+    leaf = grown.leaves()
+    paid = Payoff()(grown, leaf).values
+    value = torch.zeros(len(grown)).index_put((leaf,), paid)
+    ok = torch.zeros(len(grown), dtype=torch.bool).index_fill(0, leaf, True)
+    found = outcome_pairs(grown.with_columns({"reward.total": value, "ok.total": ok}), margin=0.5)
+    rows = torch.arange(len(grown))
+    gain = 0.5 * (policy.log_prob(grown, rows) - first.log_prob(grown, rows).detach())
+    own = torch.zeros(len(grown), dtype=gain.dtype).index_add(0, grown.token_row, gain)
+    whole = path_sum(own, grown.parent)
+    return preference_loss(whole[found.better], whole[found.worse]).mean() if len(found) else 0 * gain.sum()
+
+
+def gain(accuracy, seed, *, updates=12, turns=2, loss=steps):
+    """Rise of the exact success after a few updates, of siblings judged at an accuracy, or of whole trajectories."""
     policy, first = (TabularPolicy.random("abcd", key=seed) for _ in range(2))
-    sampler, rule = Siblings(width=4, scorer=verifier(accuracy)), SiblingPreference(beta=0.5)
+    sampler = Siblings(width=4, scorer=verifier(accuracy)) if loss is steps else Independent(width=4)
     optimiser = torch.optim.Adam([policy.table], lr=0.15)
-    begun = success(policy)
+    begun = success(policy, turns)
     for step in range(updates):
-        draws = [Draw(task=task, number=number) for task in TASKS for number in range(2)]
-        forest = grow(
-            draws, policy=policy, environment=Letters(turns=2), sampler=sampler, key=keys.fold(seed, "step", step)
-        )
-        forest, rows = Preferred()(forest), torch.arange(len(forest))
+        draws = [Draw(task=task, number=number) for task in tasks(turns) for number in range(2)]
+        key = keys.fold(seed, "step", step)
+        forest = grow(draws, policy=policy, environment=Letters(turns=turns), sampler=sampler, key=key)
         optimiser.zero_grad()
-        rule(forest, policy.log_prob(forest, rows), first.log_prob(forest, rows).detach()).loss.backward()
+        loss(policy, first, forest).backward()
         optimiser.step()
-    return success(policy) - begun
+    return success(policy, turns) - begun
 
 
 def test_success_rises_with_the_accuracy_of_the_verifier():
@@ -202,3 +235,14 @@ def test_success_rises_with_the_accuracy_of_the_verifier():
     sure = gains[0.8] - gains[0.0]
     assert sure.mean() > 5 * sure.std() / len(sure) ** 0.5
     assert means[2] > 0.05
+
+
+def test_steps_teach_more_than_whole_trajectories_of_as_many_environment_steps():
+    """Four candidates at each of three steps, judged right in 80 %, against four trajectories of three steps."""
+    seeds = range(4)
+    judged, whole = (
+        torch.tensor([gain(0.8, seed, turns=3, loss=loss) for seed in seeds]) for loss in (steps, trajectories)
+    )
+    assert (judged > 0.05).all(), judged
+    assert float(whole.mean()) > 0, whole
+    assert (judged > whole).all(), (judged, whole)

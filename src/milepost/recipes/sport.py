@@ -37,6 +37,8 @@ CARD = Card(
         "test_character_level_bleu_would_drop_healthy_pairs",
         "success rises with the verifier's accuracy, from no gain": "tests/recipes/test_sport.py::"
         "test_success_rises_with_the_accuracy_of_the_verifier",
+        "steps teach more than whole trajectories of as many environment steps": "tests/recipes/test_sport.py::"
+        "test_steps_teach_more_than_whole_trajectories_of_as_many_environment_steps",
         "TRL's DPOTrainer takes the pairs and starts at ln 2": "tests/engines/trl/test_trainer_pairs.py::"
         "test_dpo_starts_at_ln_2",
     },
@@ -51,6 +53,7 @@ CARD = Card(
     advice=(
         "Needs an environment that can be branched. A judge of chance accuracy 1 / n teaches nothing: measure yours.",
         "curation.pairs.rows writes the pairs for TRL's DPO, reward-model and KTO trainers.",
+        "Tune little, then sample anew: many small updates on pairs of one pass made a model forget how to write.",
         "The search is greedy: a step that looks best may lead nowhere. OPRL and R3L look at outcomes.",
     ),
     bibtex="@misc{li2025sport, title={Iterative Tool Usage Exploration for Multimodal Agents via Step-wise Preference "
