@@ -19,7 +19,7 @@ from milepost.errors import SettingError
 from milepost.part import Observation
 from milepost.policies.decoding import Decoding
 from milepost.policies.loading import load
-from milepost.recipes import a_grae, flow_grpo, g2rl, oprl, slate
+from milepost.recipes import a_grae, flow_grpo, g2rl, grpo, mini_o3, oprl, r3l, slate, sport, subsearch
 from milepost.sampling.frontier import Draw, grow
 from milepost.sampling.independent import Independent
 
@@ -109,6 +109,22 @@ def test_every_token_is_trained_in_one_line_with_the_credit_of_its_step(tree):
     assert trained == int(counted.sum())
 
 
+@pytest.mark.parametrize(
+    "job", [grpo.build(width=2), subsearch.build(width=2), mini_o3.build(width=2), r3l.build(width=2)]
+)
+def test_recipes_of_examples_grow_from_a_server(job):
+    """Every token that is trained is trained in one line, with the credit of its step."""
+    found = grown(Growing(job=job, environment=environment(), tokens=16, seed=0), Server(), environment().train()[0])
+    counted = found.valid("advantage")[found.token_row] & found["tokens.train"]
+    lines = lines_of(found)
+    assert len(lines) >= 2
+    assert sum(sum(line.response_mask) for line in lines) == int(counted.sum())
+    credit = (found["advantage"][found.token_row] * counted).sum()
+    assert sum(sum(line.token_rewards) for line in lines) == pytest.approx(float(credit), abs=1e-4)
+    for line in lines:
+        assert not any(one for one, own in zip(line.token_rewards, line.response_mask, strict=True) if not own)
+
+
 def test_without_a_rule_a_line_holds_rewards(tree):
     bare = tree.without("advantage")
     for line, leaf in zip(lines_of(bare), tree.leaves().tolist(), strict=True):
@@ -149,6 +165,7 @@ def test_what_a_server_must_bring():
         (oprl.build(), "learns a reward"),
         (g2rl.build(), "features"),
         (flow_grpo.build(), "denoises"),
+        (sport.build(), "in pairs"),
     ],
 )
 def test_what_a_session_cannot_do(job, why):

@@ -32,19 +32,19 @@ def test_an_example_is_a_configuration_of_verls(name):
     rollout = omega_conf_to_dataclass(plain.actor_rollout_ref.rollout)
     assert rollout.calculate_log_probs
     reward = get_custom_reward_fn(plain)
-    assert (reward is None) == (name == "slate")
+    loops = plain.actor_rollout_ref.rollout.agent
+    assert (reward is None) == bool(loops.agent_loop_config_path)  # such a loop brings its rewards
     if reward is not None:
         assert reward_of(plain.reward.custom_reward_function.reward_kwargs.reward).when == "leaf"
-    loops = plain.actor_rollout_ref.rollout.agent
     if loops.agent_loop_config_path:
         known = {one["name"] for one in OmegaConf.load(EXAMPLES.parents[1] / loops.agent_loop_config_path)}
         assert loops.default_agent_loop in known
 
 
 def test_an_example_has_no_key_that_verl_does_not_know():
+    whole = OmegaConf.to_container(bare())
     for name in NAMES:
         own = OmegaConf.to_container(OmegaConf.load(EXAMPLES / f"{name}.yaml"))
-        whole = OmegaConf.to_container(bare())
         for path in paths({k: v for k, v in own.items() if k not in ("defaults", "hydra")}):
             if "reward_kwargs" in path or path[:2] == ("data", "milepost"):  # verl passes on whatever is there
                 continue

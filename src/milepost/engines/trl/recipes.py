@@ -11,6 +11,7 @@ from milepost.errors import SettingError
 from milepost.objectives.clipped import Clipped
 from milepost.objectives.kl import KLPenalty
 from milepost.objectives.normalise import TokenMean
+from milepost.objectives.siblings import SiblingPreference
 from milepost.part import Credit, Reward, TaskChoice
 from milepost.recipe import Job, LearnedReward, Remembers, Train
 from milepost.sampling.choice import Uniform
@@ -61,6 +62,7 @@ def parts_of(job: Job, *, width: int, environment: bool = False) -> Parts:
         "a reward that remembers what was seen": isinstance(job.learned, Remembers),
         "a view of what is trained": job.view is not None,
         "dynamic sampling (resample_rounds)": job.resample_rounds > 0,
+        "a loss over pairs of steps": isinstance(job.objective, SiblingPreference),
     }
     found = [what for what, is_there in lacking.items() if is_there]
     if found:

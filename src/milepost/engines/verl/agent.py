@@ -30,6 +30,7 @@ from milepost.engines.verl.serving import Served
 from milepost.environments import by_name
 from milepost.errors import SettingError
 from milepost.forest import Forest
+from milepost.objectives.siblings import SiblingPreference
 from milepost.part import Environment, StatefulCredit, Task
 from milepost.recipe import Train
 from milepost.rewards.combine import Scored
@@ -170,6 +171,7 @@ class Growing:
             "it learns a reward beside the policy": job.learned is not None,
             "its credit rule reads features of the policy": any(n.startswith("feature.") for n in job.credit.reads),
             "it denoises": job.process is not None,
+            "its loss compares steps in pairs": isinstance(job.objective, SiblingPreference),
         }
         found = [why for why, is_so in lacking.items() if is_so]
         if found:

@@ -155,6 +155,7 @@ class Told:
 
 ESTIMATORS: Mapping[str, Credit] = MappingProxyType({
     "milepost_grpo": Normalised(ddof=1, eps=1e-6),
+    "milepost_normalised": Normalised(),
     "milepost_dr_grpo": Centred(),
     "milepost_rloo": LeaveOneOut(),
     "milepost_a_grae": Asymmetric(accuracy="total", limits=(0.0, 1.0)),
