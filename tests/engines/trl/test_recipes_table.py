@@ -19,7 +19,7 @@ from milepost.objectives.clipped import Clipped
 from milepost.recipe import Train
 from milepost.sampling.choice import Uniform
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples" / "verl"
 IN_VERL = sorted(path.stem for path in EXAMPLES.glob("*.yaml") if path.stem != "loops")
 
