@@ -237,7 +237,7 @@ def test_success_rises_with_the_accuracy_of_the_verifier():
     assert means[2] > 0.05
 
 
-def test_steps_teach_more_than_whole_trajectories_of_as_many_environment_steps():
+def test_steps_beat_trajectories():
     """Four candidates at each of three steps, judged right in 80 %, against four trajectories of three steps."""
     seeds = range(4)
     judged, whole = (

@@ -37,18 +37,16 @@ CARD = Card(
         "test_character_level_bleu_would_drop_healthy_pairs",
         "success rises with the verifier's accuracy, from no gain": "tests/recipes/test_sport.py::"
         "test_success_rises_with_the_accuracy_of_the_verifier",
-        "steps teach more than whole trajectories of as many environment steps": "tests/recipes/test_sport.py::"
-        "test_steps_teach_more_than_whole_trajectories_of_as_many_environment_steps",
+        "steps teach more than whole trajectories": "tests/recipes/test_sport.py::test_steps_beat_trajectories",
         "TRL's DPOTrainer takes the pairs and starts at ln 2": "tests/engines/trl/test_trainer_pairs.py::"
         "test_dpo_starts_at_ln_2",
     },
     departs=(
         "the judge is a rule over what the task's record says unless one is named; the paper's is a model of 7B",
         "an unusable verdict leaves the step without pairs (code: candidate 0 is preferred); it is not asked again",
-        "one temperature for all candidates; the code samples the first at 0.7 and the others at 1.2",
+        "one temperature for all candidates (code: 0.7, then 1.2); the turn limit ends errors, not a count of them",
         "likeness is counted over words; the code's letters would drop most pairs",
         "pairs are learned as they are sampled, against the first policy; no tasks are synthesised",
-        "no limit on steps in error: the environment's turn limit ends them",
     ),
     advice=(
         "Needs an environment that can be branched. A judge of chance accuracy 1 / n teaches nothing: measure yours.",
