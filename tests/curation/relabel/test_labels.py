@@ -5,13 +5,21 @@ import torch
 
 from milepost import keys
 from milepost.curation.relabel.inverse import InverseDynamics
-from milepost.curation.relabel.labels import PROVENANCE, UNCERTAINTY, ProxyLabels
+from milepost.curation.relabel.labels import PROVENANCE, UNCERTAINTY, ProxyLabels, most_certain
 from milepost.curation.relabel.split import hidden
 from milepost.errors import SettingError
 from tests.environments.offline.trajectories import trajectories
 
 KEY, KEEPS = keys.root(0), torch.tensor([True, True, True, False, False, False])
 PART = ProxyLabels(inverse=InverseDynamics(hidden=(32,), steps=400), past=0)
+
+
+def test_the_most_certain_by_hand():
+    variance, labelled = torch.tensor([4.0, 0.0, 1.0, 3.0, 1.0]), torch.tensor([True, False, True, True, True])
+    assert most_certain(variance, labelled, 0.3).tolist() == [False, False, True, False, False]
+    assert most_certain(variance, labelled, 0.8).tolist() == [False, False, True, True, True]
+    assert most_certain(variance, labelled, 1.0).tolist() == labelled.tolist()
+    assert not most_certain(variance, labelled, 0.0).any()
 
 
 def test_what_is_missing_is_written():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from milepost import checks, keys
@@ -109,7 +109,10 @@ class ProxyLabels:
         model: Model | None = None
         for number in range(self.rounds):
             if model is not None:
-                taught, known = _more(moves, model(moves), number / self.rounds)
+                found = model(moves)
+                certain = most_certain(found.variance.mean(1), ~moves.known, number / self.rounds)
+                taught = torch.where(moves.known[:, None], moves.action, found.mean)
+                known = moves.known | certain
             inner = gaussian.inward(taught, bottom, top)
             members = tuple(
                 self.inverse.fit(
@@ -153,10 +156,18 @@ class ProxyLabels:
         return forest.with_columns(columns).with_valid("action", is_move), model
 
 
-def _more(moves: Moves, found: gaussian.Moments, share: float) -> tuple[Tensor, Tensor]:
-    """Actions and which of them are learned from: the true ones and the most certain share of the labels."""
-    doubt = torch.where(moves.known, torch.inf, found.variance.mean(1))
-    count = int(share * int((~moves.known).sum()))
-    certain = torch.zeros_like(moves.known)
-    certain[torch.argsort(doubt, stable=True)[:count]] = True
-    return torch.where(moves.known[:, None], moves.action, found.mean), moves.known | certain
+def most_certain(variance: Float[Tensor, " n"], labelled: Bool[Tensor, " n"], share: float) -> Bool[Tensor, " n"]:
+    """The labels that self-training takes for true: those of least variance.
+
+    Args:
+        variance: of each label; what stands where `labelled` is false does not matter.
+        labelled: which moves have a label of the model.
+        share: of the labels that are taken, in [0, 1]; the number is rounded down.
+
+    Returns:
+        One truth value per move; of equal variances the first.
+    """
+    doubt = torch.where(labelled, variance, torch.inf)
+    certain = torch.zeros_like(labelled)
+    certain[torch.argsort(doubt, stable=True)[: int(share * int(labelled.sum()))]] = True
+    return certain
