@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from milepost.columns import Role
 from milepost.credit.group import Centred
@@ -95,3 +97,49 @@ def test_credit_comes_back():
 def test_other_batches_are_refused():
     with pytest.raises(FormatError, match="not made by milepost"):
         forest_of(Batch(tensors={}, non_tensors={}, meta_info={}))
+
+
+@st.composite
+def forests(draw):
+    """Any forest of steps with tokens: ragged trees, steps without tokens, rewards that are missing or failed."""
+    count = draw(st.integers(1, 12))
+    parent = [draw(st.integers(-1, row - 1)) if row else -1 for row in range(count)]
+    parent += [row for row in range(count) if parent[row] < 0 and row not in parent]  # each root has an answer
+    count = len(parent)
+    ids = [draw(st.lists(st.integers(0, 2**31 - 1), max_size=4)) for _ in range(count)]
+    role = [[int(Role.PROMPT)] * len(row) if parent[n] < 0 else [draw(st.sampled_from((1, 3))) for _ in row]
+            for n, row in enumerate(ids)]  # fmt: skip
+    ok = [parent[row] >= 0 and draw(st.booleans()) for row in range(count)]
+    reward = [draw(st.floats(-4, 4, width=32)) if one else None for one in ok]
+    failed = [None if one or not draw(st.booleans()) else "reward_timeout" for one in ok]
+    return Forest.of(parent, {
+        "task": [f"t{row}" if above < 0 else None for row, above in enumerate(parent)],
+        "draw": [row if above < 0 else None for row, above in enumerate(parent)],
+        "text": [draw(st.none() | st.text(max_size=3)) for _ in range(count)],
+        "tokens.id": Ragged.of(ids, torch.int32),
+        "tokens.role": Ragged.of(role, torch.int8),
+        "tokens.train": Ragged.of([[one == int(Role.POLICY) for one in row] for row in role], torch.bool),
+        "tokens.log_prob": Ragged.of([[-float(one % 7) for one in row] for row in ids], torch.float32),
+        "reward.total": reward,
+        "ok.total": ok,
+        "reason.total": failed,
+        "feature.deep": torch.arange(2.0 * count).view(count, 2),
+    })  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(forests(), st.data())
+def test_random_forests_come_back_and_so_does_any_choice_of_lines(forest, data):
+    batch = batch_of(forest)
+    assert same(forest_of(batch), forest)
+    lines = len(batch.non_tensors["uid"])
+    kept = data.draw(st.lists(st.integers(0, lines - 1), min_size=1, unique=True))
+    part = Batch(
+        tensors={name: value[kept] for name, value in batch.tensors.items()},
+        non_tensors={name: value[kept] for name, value in batch.non_tensors.items()},
+        meta_info=batch.meta_info,
+    )
+    assert same(forest_of(part), forest.select(forest.with_ancestors(forest.leaves()[kept])))
+    real = batch.tensors["attention_mask"].sum(1).tolist()
+    rows = forest.ragged("tokens.id")
+    assert real == [sum(len(rows[row]) for row in forest.path(leaf).tolist()) for leaf in forest.leaves().tolist()]
