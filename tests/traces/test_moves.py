@@ -59,3 +59,10 @@ def test_a_missing_column_is_named():
         moves_of(two_episodes().without("action"))
     empty = moves_of(two_episodes()).take(torch.zeros(3, dtype=torch.bool))
     assert returns(empty).tolist() == []
+
+
+def test_numbered_actions_are_refused():
+    forest = two_episodes()
+    numbered = forest.with_columns({"action": torch.tensor([0, 1, 2, 0, 3])})
+    with pytest.raises(ColumnError, match=r"numbered \(torch.int64\), expected vectors of real numbers"):
+        moves_of(numbered)

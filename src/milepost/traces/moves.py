@@ -64,7 +64,7 @@ def moves_of(forest: Forest) -> Moves:
         One move per row that is no root.
 
     Raises:
-        ColumnError: a column is missing.
+        ColumnError: a column is missing, or actions are numbered.
 
     Example:
         >>> columns = {"observation": torch.eye(2), "action": torch.ones(2, 1), "reward.outcome": [None, 2.0]}
@@ -76,6 +76,11 @@ def moves_of(forest: Forest) -> Moves:
         raise ColumnError(
             f"Moves are read from the columns {', '.join(_NEEDED)}, but the forest lacks {', '.join(missing)}. It has: "
             f"{', '.join(forest.names)}."
+        )
+    if not forest["action"].is_floating_point():
+        raise ColumnError(
+            f"Actions of this forest are numbered ({forest['action'].dtype}), expected vectors of real numbers: the "
+            "inverse model and the offline learners take no numbered actions. Use a task whose action space is a Box."
         )
     row = (forest.parent >= 0).nonzero().squeeze(1)
     before = forest.parent[row]

@@ -160,3 +160,27 @@ def test_the_weighted_sum_pays_for_standing_still():
     assert float(total(rest, Shaped())) - float(rewards(rest, Shaped())[0]) == pytest.approx(11 / 16, abs=1e-5)
     assert float(total(route, Shaped())) - float(rewards(route, Shaped())[0]) == pytest.approx(1, abs=1e-5)
     assert float(total(rest)) == 0
+
+
+def explained(columns, value):
+    """Share of a variance that a linear fit explains."""
+    design = torch.stack([torch.ones_like(value), *columns], 1)
+    left = value - design @ torch.linalg.lstsq(design, value[:, None]).solution[:, 0]
+    return 1 - float(left.square().sum() / (value - value.mean()).square().sum())
+
+
+def test_a_critic_that_knows_of_the_sticky_penalty_explains_more():
+    """The same episodes, two fits of what is still to come: with and without whether progress is halved just now."""
+    stream = torch.Generator().manual_seed(0)
+    seen: list[list[float]] = []
+    for _ in range(200):
+        collision = torch.where(torch.rand(40, generator=stream) < 0.02, 0.5, 100.0)
+        forest = drive((25.0 * torch.arange(1, 41)).tolist(), collision=collision.tolist())
+        paid, near = rewards(forest), NearCollision()
+        halved = near(forest) < 1
+        to_come = paid.flip(0).cumsum(0).flip(0) - paid
+        seen += [[41.0 - row, float(halved[row]), float(to_come[row])] for row in range(1, 41)]
+    left, halved, to_come = torch.tensor(seen, dtype=torch.float64).T
+    blind, privileged = explained([left, left**2], to_come), explained([left, left**2, halved, halved * left], to_come)
+    assert privileged > blind + 0.02
+    assert blind > 0.5
