@@ -48,7 +48,7 @@ def _cell(x: int, y: int, credit: float | None, scale: float, told: str) -> Mark
 
 
 def group_cells(steps: Steps, group: Group, scale: float) -> Markup:
-    """Draw the answers of a group as cells coloured by the mean credit of their steps, the best first, each with its sign.
+    """Draw the answers of a group as cells coloured by the mean credit of their steps, the best first, with its sign.
 
     Args:
         steps: a stored forest.
