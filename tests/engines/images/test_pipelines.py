@@ -65,13 +65,14 @@ def test_a_run_trains_the_pipeline_and_measures_it(place, tmp_path):
 
 
 def test_a_function_of_the_users_own_scores_the_pictures(place):
-    world = build.world(settings(place, recipe="densegrpo", reward="mine", passing=0.4))
+    world = build.world(settings(place, recipe="densegrpo", reward="mine", passing=0.4, size=8))
     assert [(reward.name, weight) for reward, weight in zip(world.job.rewards, world.job.weights, strict=True)] == [
         ("gain", 1.0), ("red", 0.0),
     ]  # fmt: skip
     assert [one.name for one in world.job.measures] == ["red", "spread"]
     assert world.verdict.scorer.scorer.bar == 0.4
     assert world.policy.process.completed
+    assert world.policy.network.shape == (4, 4, 4)  # a number of the latent stands for two by two pixels
     assert len(world.train) == 2  # every prompt, whatever tasks.train says
 
 
@@ -92,6 +93,11 @@ def test_what_scored_digits_scores_pictures_and_what_knew_the_data_is_left_out()
         assert [reward.name for reward in job.rewards] == names
         assert all(reward.scorer is scorer for reward in job.rewards)
         assert (sum(job.weights), len(job.weights)) == (1.0, len(names))
+
+
+def test_a_size_that_is_no_whole_latent_is_refused(place):
+    with pytest.raises(MilepostError, match=r"size=9 .* multiple of 2"):
+        build.world(settings(place, size=9))
 
 
 @pytest.mark.parametrize(

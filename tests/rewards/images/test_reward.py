@@ -86,7 +86,8 @@ def test_a_score_that_is_no_number_has_failed():
 
     some.range = (0.0, 1.0)
     forest = grown(FlowNoise())
-    scored = guard.score(ImageScore(scorer=some), forest, forest.leaves())
     leaves = forest.leaves()
+    assert ImageScore(scorer=some)(forest, leaves).ok.tolist() == [False] * 3 + [True] * 3
+    scored = guard.score(ImageScore(scorer=some), forest, leaves)
     assert scored["ok.class"][leaves].tolist() == [False] * 3 + [True] * 3
     assert scored.text("reason.class")[int(leaves[0])].startswith("reward_error")

@@ -87,7 +87,12 @@ def drawing(settings: RunSettings, world: Prompts, work: Train) -> Found:
         lora_rank=settings.policy.lora_rank,
         key=keys.fold(keys.root(settings.seed), "policy"),
     )
-    side = chosen.size // int(pipe.vae_scale_factor)
+    side, rest = divmod(chosen.size, int(pipe.vae_scale_factor))
+    if rest:
+        raise SettingError(
+            f"tasks.options.prompts.size={chosen.size} is not allowed: expected a multiple of {pipe.vae_scale_factor}, "
+            "the pixels of the picture that one of the latent stands for."
+        )
     policy = adapter.denoiser(pipe, world.every, process=process, size=(side, side) if side else None)
     check_noise(settings, policy.process, policy.kernel)
     decode = adapter.Decoder(vae=pipe.vae)
