@@ -31,6 +31,8 @@ def said(text):
 
 def test_messages():
     assert messages(forest(), 3) == [user("Who?"), said("look up a"), user("Ada wrote it"), said("Ada")]
+    asked = forest().with_columns({"record": ['{"prompt": "Who?"}', *[None] * 4], "text": [None, "a", "b", "c", "d"]})
+    assert messages(asked, 1) == [user("Who?"), said("a"), user("Ada wrote it")]
     with pytest.raises(ColumnError, match="text"):
         messages(Forest.of([-1]), 0)
 

@@ -1,12 +1,13 @@
 """Scored forests as data sets for TRL's other trainers: demonstrations, pairs, labelled answers.
 
 Every function returns rows for `datasets.Dataset.from_list`, in TRL's conversational form: the root is what the user
-asked, a step is what the assistant said, and what the environment answered stands as the user's next message. A row
-whose reward failed is left out.
+asked (its text, else the prompt of its record), a step is what the assistant said, and what the environment answered
+stands as the user's next message. A row whose reward failed is left out.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import torch
@@ -37,14 +38,19 @@ def messages(forest: Forest, row: int) -> list[Message]:
 
 
 def _said(forest: Forest, row: int) -> list[Message]:
-    text = forest.columns["text"][row].as_py() if "text" in forest else None  # pyright: ignore[reportAttributeAccessIssue]
     if "text" not in forest:
         raise ColumnError("The forest has no column 'text': its steps cannot be written as messages.")
+    text, root = _cell(forest, "text", row), int(forest.parent[row]) < 0
+    if root and not text:
+        text = str(json.loads(_cell(forest, "record", row) or "{}").get("prompt") or "")
     mine = int(forest["origin"][row]) if "origin" in forest else int(Origin.POLICY)
-    role = "user" if int(forest.parent[row]) < 0 or mine == int(Origin.ENVIRONMENT) else "assistant"
-    found = [{"role": role, "content": text or ""}]
-    answer = forest.columns["result"][row].as_py() if "result" in forest else None  # pyright: ignore[reportAttributeAccessIssue]
+    found = [{"role": "user" if root or mine == int(Origin.ENVIRONMENT) else "assistant", "content": text or ""}]
+    answer = _cell(forest, "result", row)
     return [*found, {"role": "user", "content": answer}] if answer else found
+
+
+def _cell(forest: Forest, name: str, row: int) -> str | None:
+    return forest.columns[name][row].as_py() if name in forest else None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _scored(forest: Forest, reward: str) -> Bool[Tensor, " n"]:

@@ -16,7 +16,7 @@ SCORED = Forest.of(
     [-1, 0, 0, 0],
     {
         "record": [json.dumps({"prompt": "Q?"}), None, None, None],
-        "text": ["Q?", "yes", "no", "maybe"],
+        "text": [None, "yes", "no", "maybe"],
         "end": [0, *[int(End.TERMINATED)] * 3],
         "reward.total": [None, 1.0, 0.0, 0.5],
         "ok.total": [False, True, True, True],
@@ -38,7 +38,10 @@ def test_siblings_are_compared_by_their_reward():
     assert (pair["prompt"], pair["chosen"], pair["rejected"]) == ([USER], [said("yes")], [said("no")])
     assert rows("reward", SCORED) == [{"chosen": [USER, said("yes")], "rejected": [USER, said("no")]}]
     assert [row["label"] for row in rows("kto", SCORED, least=0.5)] == [True, False, True]
-    assert rows("sft", SCORED) == [{"prompt": [USER], "completion": [said("yes")]}]
+    assert rows("sft", SCORED) == [{"messages": [USER, said("yes")]}]
+    assert len(rows("sft", SCORED, least=0.5)) == 2
+    pruned = SCORED.with_columns({"end": [0, int(End.PRUNED), int(End.TERMINATED), int(End.TERMINATED)]})
+    assert rows("sft", pruned) == []
 
 
 def test_credit_goes_before_reward_unless_one_is_named():
@@ -71,7 +74,7 @@ def test_what_curation_kept_counts_as_good():
     assert [row["label"] for row in rows("kto", forest, reward="total")] == [True, True]
     grown = CREDITED.with_columns({"keep": [True, False, True, False]})
     assert rows("sft", grown) == [{"messages": [USER, said("no")]}]
-    assert rows("sft", grown, reward="total") == [{"prompt": [USER], "completion": [said("yes")]}]
+    assert rows("sft", grown, reward="total") == [{"messages": [USER, said("yes")]}]
 
 
 def test_what_is_missing_is_named():

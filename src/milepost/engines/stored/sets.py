@@ -112,7 +112,10 @@ class DataSet:
 
     def _by_reward(self, forest: Forest, name: str) -> Iterable[attempts.Row]:
         if self.target == "sft":
-            return trl_sets.demonstrations(forest, least=self.least, reward=name)
+            good = (
+                forest[f"ok.{name}"].bool() & forest.valid(f"reward.{name}") & (forest[f"reward.{name}"] >= self.least)
+            )
+            return rows.conversation_rows(forest, good)
         if self.target == "kto":
             return trl_sets.labelled(forest, least=self.least, reward=name)
         pairs: list[dict[str, Any]] = trl_sets.pairs(forest, reward=name)
