@@ -39,6 +39,7 @@ def test_a_short_route_is_done_and_a_crash_is_no_success():
     assert steps[-1].discount == 0.0
     assert steps[-1].columns["extra.success"] == 1.0
     assert steps[-1].columns["extra.travelled_m"] >= 80 > steps[-2].columns["extra.travelled_m"]
+    assert {(one.columns["extra.route_m"], one.columns["extra.route_steps"]) for one in steps} == {(80.0, 10.0)}
     for task in range(4):
         steps = drive(Highway(vehicles=10), [FASTER] * 40, task)
         if steps[-1].columns["extra.crashed"]:

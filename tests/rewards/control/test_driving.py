@@ -162,6 +162,19 @@ def test_the_weighted_sum_pays_for_standing_still():
     assert float(total(rest)) == 0
 
 
+def test_the_route_is_as_long_as_the_environment_says():
+    forest = drive([100, 200])
+    told = {"extra.route_m": [None, 400.0, 400.0], "extra.route_steps": [None, 20.0, 20.0]}
+    brief = forest.with_columns(told)
+    assert Completed()(forest, forest.leaves()).values.tolist() == pytest.approx([0.2])
+    assert Completed()(brief, brief.leaves()).values.tolist() == pytest.approx([0.5])
+    assert rewards(brief).tolist() == pytest.approx([0, 25, 25])
+    assert rewards(brief, Shaped())[1:].tolist() == pytest.approx([1 / 20] * 2)  # 5 of the 5 parts of progress
+    assert rewards(forest, Shaped())[1:].tolist() == pytest.approx([1 / 40] * 2)
+    slow = drive([10, 20]).with_columns(told)
+    assert rewards(slow, Shaped())[1:].tolist() == pytest.approx([(5 * 0.5 + 11) / 16 / 20] * 2)
+
+
 def explained(columns, value):
     """Share of a variance that a linear fit explains."""
     design = torch.stack([torch.ones_like(value), *columns], 1)

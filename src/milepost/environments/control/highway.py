@@ -43,8 +43,8 @@ class Highway:
     Every second the car changes lanes, or is told one of seven speeds up or down, from standing to 30 m/s. An episode
     ends with a crash, off the road, or where the route is done; after the given time it is cut off. Beside the payoff
     of highway-env's own reward each row has `extra.travelled_m`, `extra.speed_m_s`, `extra.lateral_m` (from the middle
-    of the lane), `extra.collision_s` (time to a collision with the car ahead, at most 100), `extra.crashed` and
-    `extra.off_road`.
+    of the lane), `extra.collision_s` (time to a collision with the car ahead, at most 100), `extra.crashed`,
+    `extra.off_road`, and of the task `extra.route_m` and `extra.route_steps`, the seconds it may take.
 
     Source: CaRL on highway-env, the mapping of this package.
 
@@ -105,7 +105,8 @@ class Highway:
         """Drive for a second."""
         world = self.simulated
         node, answer = world.stable.go(state, action.array, key)
-        found = facts(_env(node), node.baseline)
+        route = {"route_m": self.route.metres, "route_steps": float(self.route.seconds)}
+        found = {**facts(_env(node), node.baseline), **route}
         done = not (found["crashed"] or found["off_road"]) and found["travelled_m"] >= self.route.metres
         return world.answered(node, answer, found, done=done)
 

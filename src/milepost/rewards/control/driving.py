@@ -42,7 +42,9 @@ def furthest(value: Float[Tensor, " n"], parent: Int[Tensor, " n"]) -> Float[Ten
         link = further
 
 
-def completion(travelled: Float[Tensor, " n"], parent: Int[Tensor, " n"], *, length: float) -> Float[Tensor, " n"]:
+def completion(
+    travelled: Float[Tensor, " n"], parent: Int[Tensor, " n"], *, length: float | Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
     """Route completion: the furthest point reached so far, in percent of the route.
 
         RC_i = 100 clip(max over the path to i of travelled / length, 0, 1)
@@ -50,7 +52,7 @@ def completion(travelled: Float[Tensor, " n"], parent: Int[Tensor, " n"], *, len
     Args:
         travelled: distance from the start, one per row; it may fall.
         parent: row of the step before, -1 for a root.
-        length: of the route, above 0, in the same unit.
+        length: of the route, above 0, in the same unit; one for all, or one per row.
 
     Returns:
         In [0, 100], never falling along a path.
@@ -58,6 +60,38 @@ def completion(travelled: Float[Tensor, " n"], parent: Int[Tensor, " n"], *, len
     Source: CaRL, arXiv:2504.17838, section 3.
     """
     return PERCENT * furthest((travelled / length).clamp(0, 1), parent)
+
+
+def completed(forest: Forest, length_m: float) -> Float[Tensor, " n"]:
+    """`completion` of every row of a forest, in percent of the route that the environment tells of.
+
+    Args:
+        forest: with `extra.travelled_m`; `extra.route_m` is the length of the route.
+        length_m: of the route, where the environment does not tell.
+
+    Returns:
+        In [0, 100].
+    """
+    return completion(
+        column(forest, "extra.travelled_m"), forest.parent, length=said(forest, "extra.route_m", length_m)
+    )
+
+
+def said(forest: Forest, name: str, usual: float) -> Float[Tensor, " n"]:
+    """What the environment says of its task, row by row, and a usual value where it says nothing.
+
+    Args:
+        forest: may lack the column.
+        name: of a column of numbers above 0.
+        usual: taken where there is none.
+
+    Returns:
+        One number per row, above 0.
+    """
+    if name not in forest:
+        return torch.full((len(forest),), usual, dtype=torch.float64)
+    told = column(forest, name)
+    return torch.where(told > 0, told, usual)
 
 
 def held(violated: Bool[Tensor, " n"], parent: Int[Tensor, " n"], *, steps: int) -> Bool[Tensor, " n"]:
@@ -192,7 +226,7 @@ class Progress:
     """
 
     length_m: float = 1000.0
-    """Of the route."""
+    """Of the route, where the environment does not tell (`extra.route_m`)."""
     factors: tuple[Factor, ...] = (Speeding(), NearCollision(), OffCentre())
     hint: float = -1.0
     """Added where an episode ends by a hard infraction; at most 0."""
@@ -212,7 +246,7 @@ class Progress:
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
         """Rewards of the rows."""
-        done = completion(column(forest, "extra.travelled_m"), forest.parent, length=self.length_m)
+        done = completed(forest, self.length_m)
         before = done.index_select(0, forest.parent.clamp(min=0))
         left = torch.ones_like(done)
         for factor in self.factors:
@@ -248,7 +282,7 @@ class Completed:
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
         """Completion at the rows."""
-        done = completion(column(forest, "extra.travelled_m"), forest.parent, length=self.length_m)
+        done = completed(forest, self.length_m)
         return every(done[rows] / PERCENT)
 
 
@@ -283,7 +317,7 @@ class Shaped:
 
     length_m: float = 1000.0
     steps: int = 40
-    """Longest episode: what a step pays is divided by it."""
+    """Longest episode, where the environment does not tell (`extra.route_steps`): what a step pays is divided by it."""
     name: str = "shaped"
     when: ClassVar[Literal["step", "leaf"]] = "step"
     side: ClassVar[Literal["before", "after"]] = "after"
@@ -300,10 +334,11 @@ class Shaped:
 
     def __call__(self, forest: Forest, rows: Tensor) -> Scores:
         """Rewards of the rows."""
-        done = completion(column(forest, "extra.travelled_m"), forest.parent, length=self.length_m)
-        gain = (done - done.index_select(0, forest.parent.clamp(min=0))) * self.steps / PERCENT
+        most = said(forest, "extra.route_steps", self.steps)
+        done = completed(forest, self.length_m)
+        gain = (done - done.index_select(0, forest.parent.clamp(min=0))) * most / PERCENT
         far = (column(forest, "extra.collision_s") >= 0.9).double()
         lane = (column(forest, "extra.lateral_m") <= 0.5).double()
         fine = speeding(column(forest, "extra.speed_m_s"), limit=30.0)
-        total = (5 * gain.clamp(max=1) + 5 * far + 4 * fine + 2 * lane) / 16 / self.steps
+        total = (5 * gain.clamp(max=1) + 5 * far + 4 * fine + 2 * lane) / 16 / most
         return every(total[rows])
