@@ -111,6 +111,20 @@ def test_a_forest_without_rows() -> None:
     assert rows_of(Forest.concatenate([forest, small()])) == rows_of(small())
 
 
+def test_a_path_costs_its_own_depth_only(monkeypatch):
+    """Rewards ask for one path after another: work on the whole forest each time would be quadratic."""
+    forest = Forest.of([-1, 0, -1, 1])
+
+    def everywhere(*_given):
+        raise AssertionError("a path looked at the whole forest")
+
+    monkeypatch.setattr("milepost.segments.depth", everywhere)
+    assert forest.path(3).tolist() == [0, 1, 3]
+    for row in (-1, 4):
+        with pytest.raises(IndexError, match="of a forest of 4 rows"):
+            forest.path(row)
+
+
 @given(forests())
 def test_structure_against_loops(forest: Forest) -> None:
     rows = range(len(forest))

@@ -273,8 +273,13 @@ class Forest:
         return torch.where(self.parent >= 0, self.parent, len(self) + torch.arange(len(self)))
 
     def path(self, row: int) -> Int[Tensor, " d"]:
-        """Rows from the root down to `row`."""
-        return self.paths(torch.tensor([row])).values
+        """Rows from the root down to `row`; costs its depth, not the size of the forest."""
+        if not 0 <= row < len(self):
+            raise IndexError(f"Row {row} of a forest of {len(self)} rows.")
+        steps = [row]
+        while (above := int(self.parent[steps[-1]])) >= 0:
+            steps.append(above)
+        return torch.tensor(steps[::-1])
 
     def paths(self, rows: Int[Tensor, " k"] | None = None) -> Ragged:
         """Rows from the root down to each of the given rows (default: every leaf)."""
