@@ -137,6 +137,7 @@ def render(folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> str:
         "kinds": kinds,
         "filters": _filters(kinds),
         "no_pictures": studio.note,
+        "shaded": any("tokens.log_prob" in kept.steps.tokens for kept in shown),
     }
     return page.render(context)
 
