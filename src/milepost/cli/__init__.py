@@ -25,7 +25,7 @@ VERBS = {
     "compare": ("compare", "two recipes or finished runs at equal cost, paired, with intervals"),
     "cite": ("cite", "BibTeX of a recipe, or of what a run used"),
     "check": ("check", "the credit of a stored run, or the claims of a recipe"),
-    "convert": ("convert", "stored conversations from one format to another, or to forests"),
+    "convert": ("convert", "stored conversations from one format to another, to forests, or to data sets of TRL"),
     "doctor": ("doctor", "a reward: is it fit to train on? and which levels of isolation does this machine have?"),
     "triage": ("triage", "which of many stored conversations to read: signals, near duplicates, a selection"),
     "score": ("score", "stored trajectories scored again with another reward, into a new folder"),
