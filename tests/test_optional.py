@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from milepost.errors import MissingExtra
-from milepost.optional import load
+from milepost.optional import load, machine_code
 
 
 def test_an_installed_module_is_returned() -> None:
@@ -68,3 +68,23 @@ def test_odd_syntax_of_a_package_is_no_news(tmp_path: Path, monkeypatch: pytest.
         warnings.simplefilter("always")
         assert load("odd_syntax_here", extra="lm", purpose="A test").FOUND is False
     assert seen == []
+
+
+def _double(number: int) -> int:
+    return number + number
+
+
+def _fourfold(number: int) -> int:
+    return _double(_double(number))
+
+
+def test_machine_code_says_the_same() -> None:
+    compiled = machine_code(_double, _fourfold, extra="planning", purpose="A test")
+    assert set(compiled) == {"_double", "_fourfold"}
+    assert compiled["_fourfold"](3) == _fourfold(3) == 12
+
+
+def test_machine_code_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(MissingExtra, match=r"milepost\[planning\]"):
+        machine_code(_double, extra="planning", purpose="A test")

@@ -6,12 +6,13 @@ A line is {"messages": [...], ...}, a bare array of messages, or a logged exchan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from milepost.bridges import fields
 from milepost.columns import End
-from milepost.traces.record import Fault, Trace, wrong_with
+from milepost.traces.record import Fault, Message, Trace, wrong_with
 
 _ENDS = {"stop": End.TERMINATED, "tool_calls": End.TERMINATED, "length": End.TOKEN_LIMIT, "content_filter": End.VOID}
 
@@ -43,11 +44,28 @@ def of_value(value: object, file: str, line: int) -> Trace | Fault:
     wrong = wrong_with(messages)
     if wrong:
         return Fault(file=file, line=line, reason=wrong)
-    end = _ENDS.get(str(rest.get("finish_reason")), End.TERMINATED)
-    kept: Mapping[str, Any] = rest if isinstance(value, dict) else {fields.BARE: True}
-    rewards, task = fields.rewards(rest), fields.text(rest, "task_id")
+    found = trace_of(rest, messages, line)
+    return found if isinstance(value, dict) else replace(found, rest={fields.BARE: True})
+
+
+def trace_of(rest: Mapping[str, Any], messages: Sequence[Message], line: int) -> Trace:
+    """A conversation from its messages and what stands beside them.
+
+    Args:
+        rest: the other fields of the line.
+        messages: sound ones.
+        line: number of the line, which is the id of a conversation that has none.
+
+    Returns:
+        The conversation.
+    """
     return Trace(
-        id=fields.text(rest, "id") or str(line), messages=messages, task=task, end=end, rewards=rewards, rest=kept
+        id=fields.text(rest, "id") or str(line),
+        messages=messages,
+        task=fields.text(rest, "task_id"),
+        end=_ENDS.get(str(rest.get("finish_reason")), End.TERMINATED),
+        rewards=fields.rewards(rest),
+        rest=rest,
     )
 
 

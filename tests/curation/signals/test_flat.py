@@ -11,6 +11,10 @@ def user(text):
     return {"role": "user", "content": text}
 
 
+def said(texts):
+    return [(texts.text(row), texts.trace[row], texts.place[row]) for row in range(len(texts))]
+
+
 def test_who_says_what():
     messages = [
         {"role": "system", "content": "s"},
@@ -22,9 +26,11 @@ def test_who_says_what():
         user(""),
     ]
     batch = flat([messages, messages[1:2]])
-    assert (batch.user.text, batch.user.trace, batch.user.place) == (["a\nb", "a\nb"], [0, 1], [1, 0])
-    assert (batch.agent.text, batch.answers.text, batch.answers.place) == (["c"], ["d", "e"], [3, 4])
-    assert (batch.calls.name, batch.calls.arguments, batch.calls.place) == (["f"], [{"x": 1}], [2])
+    assert said(batch.user) == [("a\nb", 0, 1), ("a\nb", 1, 0)]
+    assert said(batch.agent) == [("c", 0, 2)]
+    assert said(batch.answers) == [("d", 0, 3), ("e", 0, 4)]
+    assert said(batch.calls.spelled) == [('f {"x": 1}', 0, 2)]
+    assert (batch.calls.name(0), batch.calls.arguments(0)) == ("f", '{"x": 1}')
     assert batch.size == 2
 
 
@@ -48,8 +54,8 @@ def test_places_stay_absolute_after_the_cut():
 def test_long_texts_are_cut():
     long, answer = "a" * 300 + "b" * 3000 + "c" * 1600, "a" * 300 + "b" * 3000 + "c" * 300
     batch = flat([[user(long), {"role": "tool", "content": answer}]])
-    assert batch.user.text[0] == "a" * 300 + "b" * 100 + "\n" + "c" * 1600
-    assert batch.answers.text[0] == "a" * 300 + "\n" + "c" * 300
+    assert batch.user.text(0) == "a" * 300 + "b" * 100 + "\n" + "c" * 1600
+    assert batch.answers.text(0) == "a" * 300 + "\n" + "c" * 300
 
 
 def test_broken_messages_raise_and_are_no_signal():

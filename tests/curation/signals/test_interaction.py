@@ -83,9 +83,9 @@ def test_shouting_passes_the_quick_expression(words):
 
 
 def test_jaccard():
-    assert trigrams("abcd") == {"abc", "bcd"}
-    assert jaccard(["abcd"], ["abcd"]) == 1.0
-    assert jaccard(["abcd"], ["bcde"]) == pytest.approx(1 / 3)
+    assert trigrams(b"abcd") == {b"abc", b"bcd"}
+    assert jaccard([b"abcd"], [b"abcd"]) == 1.0
+    assert jaccard([b"abcd"], [b"bcde"]) == pytest.approx(1 / 3)
     assert jaccard([], []) == 1.0
 
 

@@ -1,16 +1,18 @@
-"""Phrases: what is found, how sure, and that nothing is lost on the way to the trie."""
+"""Phrases: what is found, how sure, and that spelling loses nothing."""
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from milepost.curation.signals import phrases
-from milepost.curation.signals.matching import Phrases, words_of
+from milepost.curation.signals.matching import Phrases
 from milepost.curation.signals.taxonomy import CERTAIN, KINDS
 
 ENGLISH = Phrases()
+CONTRACTIONS = {
+    "dont": "don't", "didnt": "didn't", "doesnt": "doesn't", "thats": "that's", "youre": "you're", "youve": "you've",
+    "im": "i'm", "ill": "i'll", "its": "it's", "lets": "let's",
+}  # fmt: skip
 LINES = [
     (kind, line.rstrip("*? ").split()) for kind, text in phrases.LISTS.items() for line in text.split("\n") if line
 ]
@@ -55,11 +57,6 @@ def test_known_false_alarms(text, kind):
     assert kind in kinds(text, certain=False), "kept, with a confidence that does not count"
 
 
-def test_words():
-    assert words_of("Don’t — that’s “it”, O'Neil!") == ["dont", "thats", "it", "oneil"]
-    assert words_of("...") == []
-
-
 def test_silence():
     assert ENGLISH.find("") == []
     assert ENGLISH.find("I would like to book a flight to Oslo for two people") == []
@@ -71,17 +68,15 @@ SPELLED = st.sampled_from((" ", "  ", ", ", " - ", "\n"))
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(LINES), SPELLED, st.sampled_from(("", "'", "\u2019")), st.booleans(), st.booleans())
-def test_the_quick_expression_loses_no_phrase(line, gap, apostrophe, upper, inside):
+def test_no_phrase_is_lost_however_it_is_spelled(line, gap, apostrophe, upper, inside):
     kind, words = line
-    spelled = [phrases.CONTRACTIONS.get(word, word).replace("'", apostrophe) for word in words]
+    spelled = [CONTRACTIONS.get(word, word).replace("'", apostrophe) for word in words]
     text = gap.join(spelled)
     text = text.upper() if upper else text
     text = f"Well {text} ok" if inside else text
     assert kind in {KINDS[hit.kind] for hit in ENGLISH.find(text)}
-    assert pc.match_substring_regex(pa.array([text.lower()]), ENGLISH.pattern)[0].as_py()
 
 
 def test_lists_of_another_language():
     german = Phrases(lists={"gratitude": "vielen dank\n", "correction": "das ist falsch\n"})
     assert [KINDS[hit.kind] for hit in german.find("Das ist falsch. Vielen Dank!")] == ["gratitude", "correction"]
-    assert pc.match_substring_regex(pa.array(["vielen dank"]), german.pattern)[0].as_py()

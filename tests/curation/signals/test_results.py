@@ -1,9 +1,12 @@
 """Answers of tools: one signal each, the surroundings before the agent."""
 
+import re
+
 import pytest
+from hypothesis import given, settings, strategies
 
 from milepost.curation.signals.detect import detect_in
-from milepost.curation.signals.results import SIGNS
+from milepost.curation.signals.results import KEYS, SIGNS, Sign
 from milepost.curation.signals.taxonomy import GROUPS, KINDS
 
 
@@ -62,3 +65,16 @@ def test_what_stands_in_the_middle_of_long_data_is_data():
 def test_kinds_are_those_of_the_taxonomy():
     assert {sign.kind for sign in SIGNS} == {*GROUPS["failure"], *GROUPS["exhaustion"]}
     assert all(0.5 <= sign.confidence <= 1 for sign in SIGNS)
+
+
+@pytest.mark.parametrize("line", [line for sign in SIGNS for line in sign.lines.strip().split("\n")])
+def test_what_an_expression_matches_holds_a_key(line):
+    """The quick way searches only what holds one of the groups of four characters; whole lines are drawn at random."""
+    expression = re.compile(Sign("", 0.0, line).expression, re.ASCII)
+
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(strategies.from_regex(expression, fullmatch=True))
+    def holds(text):
+        assert any(key in text.lower() for key in KEYS)
+
+    holds()

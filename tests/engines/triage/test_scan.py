@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from milepost.engines.triage import scan as module
+from milepost.engines.triage import tables as written
 from milepost.engines.triage.scan import Piece, pieces, scan
 from tests.bridges.examples import FILES, LINES, write_lines
 
@@ -79,7 +80,7 @@ def test_long_lines_are_skipped(tmp_path, monkeypatch):
 def test_batches_and_row_groups_do_not_show(tmp_path, monkeypatch):
     path = write_lines(tmp_path / "a.jsonl", LINES["chat"][:1] * 50)
     _, one = tables(tmp_path / "1", path, [(0, 0)])
-    monkeypatch.setattr(module, "MESSAGES_AT_ONCE", 17)
-    monkeypatch.setattr(module, "_ROW_GROUP", 5)
+    monkeypatch.setattr(written, "MESSAGES_AT_ONCE", 17)
+    monkeypatch.setattr(written, "_ROW_GROUP", 5)
     _, two = tables(tmp_path / "2", path, [(0, 0)])
     assert one == two

@@ -8,13 +8,11 @@ Source: Broder 1997, On the resemblance and containment of documents.
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 from numpy.typing import NDArray
 
 from milepost.curation.signals.flat import Batch
-from milepost.curation.signals.loops import canonical
+from milepost.curation.signals.words import checksums
 
 HASHES, BANDS = 16, 4
 """Numbers of a signature, and bands of them of which one must agree for two conversations to be compared."""
@@ -24,7 +22,7 @@ _FACTOR = _RANDOM.integers(1, 1 << 63, HASHES, dtype=np.uint64) * np.uint64(2) +
 _SHIFT = _RANDOM.integers(0, 1 << 63, HASHES, dtype=np.uint64)
 
 
-def signatures(batch: Batch) -> NDArray[np.uint32]:
+def signatures(batch: Batch, *, fast: bool = False) -> NDArray[np.uint32]:
     """Signatures of the conversations of a batch.
 
         signature_k = min over elements e of hash_k(e),   hash_k(e) = high 32 bits of (crc32(e) * a_k + b_k)
@@ -33,19 +31,17 @@ def signatures(batch: Batch) -> NDArray[np.uint32]:
 
     Args:
         batch: the conversations.
+        fast: by machine code.
 
     Returns:
         Array of shape (conversations, 16); all ones where there is no element.
     """
-    crc = [zlib.crc32(text.encode("utf-8", "surrogatepass")) for text in batch.user.text]
-    for name, arguments in zip(batch.calls.name, batch.calls.arguments, strict=True):
-        spelled = arguments if arguments.__class__ is str else canonical(arguments)
-        crc.append(zlib.crc32(f"{name} {spelled}".encode("utf-8", "surrogatepass")))
-    owner = np.array([*batch.user.trace, *batch.calls.trace], dtype=np.int64)
+    crc = np.concatenate([checksums(texts, fast=fast) for texts in (batch.user, batch.calls.spelled)])
+    owner = np.concatenate((batch.user.trace, batch.calls.spelled.trace))
     found = np.full((batch.size, HASHES), _NOTHING)
     if len(owner):
         order = np.argsort(owner, kind="stable")
-        elements = np.array(crc, dtype=np.uint64)[order, None]
+        elements = crc.astype(np.uint64)[order, None]
         hashed = ((elements * _FACTOR + _SHIFT) >> np.uint64(32)).astype(np.uint32)
         starts = np.flatnonzero(np.r_[True, np.diff(owner[order]) > 0])
         found[owner[order][starts]] = np.minimum.reduceat(hashed, starts, axis=0)

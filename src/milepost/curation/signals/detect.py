@@ -8,28 +8,35 @@ from milepost.curation.signals import interaction, loops, results
 from milepost.curation.signals.flat import Batch, flat
 from milepost.curation.signals.found import Found
 from milepost.curation.signals.matching import Phrases
+from milepost.curation.signals.words import words_of
 from milepost.traces.record import Message
 
 ENGLISH = Phrases()
 
 
-def detect(batch: Batch, phrases: Phrases = ENGLISH) -> Found:
+def detect(batch: Batch, phrases: Phrases = ENGLISH, *, fast: bool = False) -> Found:
     """Find all signals, in time linear in the messages and without a model.
 
     Args:
         batch: conversations, laid flat.
         phrases: what users say; see `milepost.curation.signals.phrases`.
+        fast: by machine code, which numba compiles; the signals are the same. It is worth its start from some ten
+            thousand conversations on.
 
     Returns:
         The signals; those of interaction first, then execution and environment.
+
+    Raises:
+        MissingExtra: `fast`, and numba is not installed.
     """
     found = Found()
-    interaction.said(batch, phrases, found)
-    interaction.rephrased(batch, found)
+    words = words_of(batch.user, fast=fast)
+    interaction.said(batch, words, phrases, found, fast=fast)
+    interaction.rephrased(batch, words, found, fast=fast)
     interaction.dragged(batch, found)
-    interaction.repeated(batch, found)
+    interaction.repeated(batch, found, fast=fast)
     results.answered(batch, found)
-    loops.looped(batch, found)
+    loops.looped(batch, found, fast=fast)
     return found
 
 

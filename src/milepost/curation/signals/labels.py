@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from milepost.curation.signals.detect import detect
-from milepost.curation.signals.flat import Batch
+from milepost.curation.signals.flat import Laying
 from milepost.curation.signals.matching import Phrases
 from milepost.curation.signals.taxonomy import CERTAIN, KINDS
 from milepost.forest import Forest
@@ -31,12 +31,13 @@ class Label:
         """Return the forest with `label.signals` and `signal.<kind>`."""
         messages, paths = messages_of(forest), forest.paths()
         leaves = forest.leaves()
-        batch = Batch()
+        laying = Laying()
         places: list[list[int]] = []
         for number in range(len(leaves)):
             rows: list[int] = paths[number].tolist()
-            batch.add([message for row in rows for message in messages[row]])
+            laying.add([message for row in rows for message in messages[row]])
             places.append([row for row in rows for _ in messages[row]])
+        batch = laying.batch()
         found = detect(batch, self.phrases)
         labels: list[dict[str, None]] = [{} for _ in range(len(forest))]
         for trace, place, kind, sure in zip(found.trace, found.place, found.kind, found.confidence, strict=True):

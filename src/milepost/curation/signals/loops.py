@@ -5,18 +5,17 @@ Source: Signals 2026.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from milepost.curation.signals.flat import Batch
+from milepost.curation.signals.flat import Batch, canonical
 from milepost.curation.signals.found import Found
 from milepost.curation.signals.taxonomy import NUMBER
+from milepost.curation.signals.words import names_of
 
 RUN, REPEATS, LONGEST = 3, 3, 5
 """Calls in a row that make a loop, times that a pattern is repeated, and length of the longest pattern."""
@@ -31,31 +30,32 @@ class Loop:
     stop: int
 
 
-def looped(batch: Batch, found: Found) -> None:
+def looped(batch: Batch, found: Found, *, fast: bool) -> None:
     """Loops in the calls of every conversation.
 
     Args:
         batch: the conversations.
         found: takes the signals, each at the message of the loop's first call.
+        fast: by machine code.
     """
-    calls = batch.calls
-    if len(calls.name) < RUN:
+    calls, spelled = batch.calls, batch.calls.spelled
+    if len(spelled) < RUN:
         return
-    for start, stop in _suspicious(batch):
-        for loop in loops(calls.name[start:stop], calls.arguments[start:stop]):
+    for start, stop in _suspicious(batch, fast=fast):
+        rows = range(start, stop)
+        for loop in loops([calls.name(row) for row in rows], [calls.arguments(row) for row in rows]):
             at = start + loop.start
-            found.add(calls.trace[at], calls.place[at], NUMBER[loop.kind], _CONFIDENCE[loop.kind])
+            found.add(spelled.trace[at], spelled.place[at], NUMBER[loop.kind], _CONFIDENCE[loop.kind])
 
 
 _CONFIDENCE = {"retry": 0.9, "parameter_drift": 0.7, "oscillation": 0.8}
 
 
-def _suspicious(batch: Batch) -> list[tuple[int, int]]:
+def _suspicious(batch: Batch, *, fast: bool) -> list[tuple[int, int]]:
     """Calls from and to of the conversations that can hold a loop: at some distance, as many calls as a loop has equal
     the one that far back.
     """
-    trace = np.array(batch.calls.trace)
-    names = pa.array(batch.calls.name).dictionary_encode().indices.to_numpy()
+    trace, names = batch.calls.spelled.trace, names_of(batch.calls, fast=fast)
     possible = np.zeros(batch.size, dtype=bool)
     for back in range(1, LONGEST + 1):
         same = (names[back:] == names[:-back]) & (trace[back:] == trace[:-back])
@@ -120,13 +120,3 @@ def _oscillations(names: Sequence[str]) -> list[Loop]:
                 break
         place += 1
     return found
-
-
-def canonical(arguments: Any) -> str:
-    """Arguments as one text that does not depend on the order of keys; text that is no JSON stays as it is."""
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            return arguments
-    return json.dumps(arguments, sort_keys=True, default=str)

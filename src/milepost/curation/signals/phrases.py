@@ -318,16 +318,6 @@ a an the and or but if then so of to in on at for from with by as is are was wer
 me my you your he she it its we our they their this that these those there here what which who when where how can could
 would should will may might must not no yes please just also very too up out about into than
 """
-_FREQUENT = """
-make time other good right said again asked done best customer service agent give great hard needed need want like sure
-stop talk working wanted already person lost clear confirm never order date item address flight correct help perfect
-works mean explain speak live wrong conversation connect transfer support manager
-"""
-CONTRACTIONS = {
-    "dont": "don't", "didnt": "didn't", "doesnt": "doesn't", "thats": "that's", "youre": "you're", "youve": "you've",
-    "im": "i'm", "ill": "i'll", "its": "it's", "lets": "let's",
-}  # fmt: skip
-"""Words of the phrases that are written with an apostrophe, or without."""
 NEGATORS = frozenset(_NEGATORS.split())
 """Words that turn a phrase around when they stand shortly before it."""
 OBJECTS = frozenset(_OBJECTS.split())
@@ -336,5 +326,3 @@ POSITIVE = frozenset(_POSITIVE.split())
 """A message that begins with one of these is no complaint, whatever its punctuation."""
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that say nothing about what a message is about."""
-FREQUENT = frozenset(_FREQUENT.split())
-"""Words of phrases that are in so many messages that looking for them alone saves nothing."""

@@ -18,6 +18,8 @@ from milepost.errors import FormatError, SettingError
 
 ENDINGS = (".jsonl", ".json", ".eval", ".ndjson", ".parquet")
 """Files that are taken from a folder."""
+FAST_BYTES = 128 << 20
+"""Size of all files from which machine code is worth its start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,7 @@ def triage(
     named = {path: form or _recognised(path, alone=source.is_file()) for path in paths}
     for name in ("traces", "signals", "faults"):
         (folder / name).mkdir(parents=True)
+    fast = sum(path.stat().st_size for path in paths) >= FAST_BYTES
     work: list[Piece] = []
     for path in paths:
         name = path.name if source.is_file() else path.relative_to(source).as_posix()
@@ -113,7 +116,7 @@ def triage(
         ranges = [(0, 0)] if isinstance(found, _Unknown) else pieces(path, found, size=settings.piece_bytes)
         for start, stop in ranges:
             what: Any = {"reason": found.reason} if isinstance(found, _Unknown) else {"format": found}
-            place: Any = {"path": str(path), "name": name, "start": start, "stop": stop}
+            place: Any = {"path": str(path), "name": name, "start": start, "stop": stop, "fast": fast}
             work.append(Piece(number=len(work), out=str(folder), **what, **place))
     scanned: list[tuple[str, Scanned]] = []
     read = 0
