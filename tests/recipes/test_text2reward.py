@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from milepost.evaluation.written.experiment import Study
 from milepost.jail.levels import opened
 from milepost.policies.search.cross_entropy import CrossEntropy
 from milepost.programs.binding import bound
+from milepost.programs.card import Attribute, Entity, EnvironmentCard
 from milepost.programs.program import Limits
 from milepost.programs.screening import refused
 from milepost.rewards.written import scoring
@@ -145,6 +147,57 @@ def test_a_dense_program_trains():
     found = drawer()
     dense = found["environment's reward"]["success after training"]
     assert found["after feedback"]["success after training"] >= dense - 0.15
+
+
+BACKWARD = """
+def compute_dense_reward(self, action):
+    return -self.torso.speed - 0.05 * float(np.square(action).sum())
+"""
+FAR_M = 3.0
+"""A success: so far backward within 100 steps, 5 s; no program is told of it."""
+
+
+def runner():
+    """What a program may read of Gymnasium's HalfCheetah."""
+    angle = Attribute(name="angle", start=1, stop=2, about="pitch, radians", low=-20, high=20)
+    speed = Attribute(name="speed", start=8, stop=9, about="forward, metres per second", low=-20, high=20)
+    return EnvironmentCard(name="runner", entities=(Entity(name="torso", about="Trunk.", attributes=(angle, speed)),))
+
+
+def run(env, numbers, key):
+    """An episode of a linear rule, cut off by tanh: what was seen, done and paid, and how far it came."""
+    rule = numbers.double().numpy().reshape(6, -1)
+    state, _ = env.reset(seed=keys.seed_of(key))
+    seen, taken, paid, place = [], [], 0.0, 0.0
+    for _ in range(100):
+        taken.append(np.tanh(rule[:, :-1] @ state + rule[:, -1]))
+        state, reward, _, _, info = env.step(taken[-1].astype(np.float32))
+        seen.append(state)
+        paid, place = paid + reward, info["x_position"]
+    return torch.from_numpy(np.stack(seen)).float(), torch.from_numpy(np.stack(taken)).float(), paid, place
+
+
+def test_a_program_teaches_to_run_backward(record_property):
+    """Locomotion without an expert: HalfCheetah, linear rules of 108 numbers, 8 generations of 16 episodes."""
+    env, program = gymnasium.make("HalfCheetah-v5"), bound(BACKWARD, runner())
+    assert refused(BACKWARD, runner()) == ()
+    jail = opened("process")
+
+    def by_program(episodes):
+        return torch.stack([one.value.sum() for one in scoring.scored(program, jail, [(e[0], e[1]) for e in episodes])])
+
+    def by_environment(episodes):
+        return torch.tensor([e[2] for e in episodes])
+
+    share = {}
+    for name, judge in (("program", by_program), ("environment", by_environment)):
+        climb = CrossEntropy(generations=8, population=16)
+        found = climb(lambda rules, own, judge=judge: judge([run(env, one, own) for one in rules]), 6 * 18, KEY)
+        places = [run(env, found.best, keys.fold(KEY, "try", number))[3] for number in range(10)]
+        share[name] = sum(place < -FAR_M for place in places) / len(places)
+    record_property("success", share)
+    assert share["program"] > 0.9
+    assert share["environment"] == 0
 
 
 def test_the_contract_of_a_recipe():

@@ -34,8 +34,8 @@ CARD = Card(
         "test_hostile_programs_are_refused",
         "binding is rewriting": "tests/programs/test_binding.py::test_binding_is_rewriting",
         "the card's ranges are those of the simulator": "tests/recipes/test_text2reward.py::test_card_truth",
-        "AUC is necessary, not sufficient": "tests/recipes/test_text2reward.py::"
-        "test_auc_is_necessary_and_not_sufficient",
+        "AUC is not sufficient": "tests/recipes/test_text2reward.py::test_auc_is_necessary_and_not_sufficient",
+        "it teaches a new gait": "tests/recipes/test_text2reward.py::test_a_program_teaches_to_run_backward",
         "scale and constant keep a ranking, ends do not": "tests/recipes/test_text2reward.py::"
         "test_a_constant_matters_where_episodes_end",
         "a potential keeps the best policy": "tests/recipes/test_text2reward.py::"
