@@ -1,6 +1,6 @@
 """Triage of conversations of tau2's service desks that a small language model led: what it finds against tau2's checks.
 
-    python -m benchmarks.desk_model [--out DIR] [--count 60] [--model smollm2] [--read DIR]
+    python -m benchmarks.agents.desk_model [--out DIR] [--count 60] [--model smollm2] [--read DIR]
 
 A scripted agent without mistakes begins each conversation and hands it over after a random number of its steps, none
 and all included; from there a model of 135M weights (any that `milepost run --model` knows) calls tools and talks. So

@@ -1,6 +1,6 @@
 """SPORT on the embedded search model: pairs of siblings, learned by TRL's own DPO trainer, against behaviour cloning.
 
-    python -m benchmarks.sport [--rounds 3] [--tasks 48] [--seeds 3] [--accuracy 1.0] [--steps] [--dev]
+    python -m benchmarks.agents.sport [--rounds 3] [--tasks 48] [--seeds 3] [--accuracy 1.0] [--steps] [--dev]
 
 Runs in the second environment, which holds TRL. The model began as a behaviour clone of a scripted searcher with
 mistakes. As SPORT has it, sampling and preference tuning take turns: each round draws siblings from the model as it is

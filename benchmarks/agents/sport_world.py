@@ -1,6 +1,6 @@
 """SPORT in text adventures with a linear policy: steps judged, whole trajectories compared, and refreshing the sampler.
 
-    python -m benchmarks.sport_world [--seeds 5] [--games 48] [--accuracy 0.8]
+    python -m benchmarks.agents.sport_world [--seeds 5] [--games 48] [--accuracy 0.8]
 
 The policy is a softmax over the commands that the game lists and some that it listed before (which are not possible any
 more: the analogue of code that fails), linear in features of command and objective. It begins as a behaviour clone of a

@@ -1,6 +1,6 @@
 """Mini-o3's game: accuracy as a function of the cap on turns, of policies that were trained with a cap of 6.
 
-    python -m benchmarks.mini_o3 [--seeds 5] [--figure mini_o3.svg]
+    python -m benchmarks.agents.mini_o3 [--seeds 5] [--figure mini_o3.svg]
 
 The game and its training are those of tests/recipes/test_mini_o3.py: a target hides in one of 32 cells; a turn looks
 into one, or guesses among four, which ends the game. Prints Markdown for docs/evidence.md.
