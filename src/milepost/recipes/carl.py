@@ -18,7 +18,7 @@ CARD = Card(
     year=2025,
     domains=("control",),
     summary="For those who train drivers: rewards nothing but progress along the route, so that standing still is "
-    "worth nothing and large batches help.",
+    "worth nothing.",
     parts={
         "rewards": "r = p (RC' - RC) + h: gain in route completion in percent, times soft factors (speed, near "
         "collision, off the lane's middle), and h = -1 where a crash or the edge of the road ends the episode",
