@@ -18,6 +18,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from milepost.engines.trl.samples import TASK
 from milepost.engines.verl.agent import output_class, tree_loop
+from milepost.engines.verl.replay import TOTAL
 from tests.engines.verl.configurations import composed
 from tests.engines.verl.test_agent import Server, environment
 
@@ -68,8 +69,9 @@ def test_credit_of_the_tree_is_what_verl_trains_with(queue):
 
     worker._compute_teacher_logprobs = no_teacher
     real = AgentLoopWorkerTQ.__ray_metadata__.modified_class
-    keys, wanted, masks = [], [], []
+    keys, wanted, masks, totals = [], [], [], []
     for row, outputs in sessions(2):
+        totals += [output.extra_fields["reward_extra_info"]["total"] for output in outputs]
         asyncio.run(real._agent_loop_postprocess(worker, outputs, False, uid=row["uid"], session_id=0, global_steps=3))
         for number, output in enumerate(outputs):
             keys.append(f"{row['uid']}_0_{number}")
@@ -77,6 +79,8 @@ def test_credit_of_the_tree_is_what_verl_trains_with(queue):
             wanted.append(torch.tensor(output.token_rewards) * masks[-1])
     assert len(keys) >= 6
     assert max(float(one.abs().max()) for one in wanted) > 0
+    kept = [getattr(row["extra_fields"], "data", row["extra_fields"]) for row in held(queue, keys, "extra_fields")]
+    assert [one[TOTAL] for one in kept] == totals  # verl writes the last one over all others beside it
     logged = [{"old_log_probs": row["rollout_log_probs"]} for row in held(queue, keys, "rollout_log_probs")]
     # verl's actor computes these between the two
     queue.kv_batch_put(keys=keys, partition_id="train", fields=list_of_dict_to_tensordict(logged))
