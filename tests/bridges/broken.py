@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,14 @@ BYTES: dict[str, Callable[[bytes], bytes]] = {
     "half a surrogate": lambda raw: raw.replace(b': "', b': "\\ud800', 1).replace(b':"', b':"\\ud800', 1),
     "NaN": lambda raw: raw.replace(b"{", b'{"x": NaN, ', 1),
     "infinity": lambda raw: raw.replace(b"{", b'{"x": Infinity, ', 1),
+    "a number beyond all": lambda raw: raw.replace(b"{", b'{"x": 1e999, ', 1),
+    "a number of many digits": lambda raw: raw.replace(b"{", b'{"x": ' + b"9" * 400 + b", ", 1),
+    "an encoded surrogate": lambda raw: raw.replace(b'"', b'"\xed\xa0\x80', 1),
+    "an overlong code": lambda raw: raw.replace(b'"', b'"\xc0\xaf', 1),
+    "two marks": lambda raw: b"\xef\xbb\xbf" * 2 + raw,
+    "UTF-16 without a mark": lambda raw: raw[:200].decode().encode("utf-16-le"),
+    "compressed and cut": lambda raw: gzip.compress(raw, mtime=0)[:-8].replace(b"\n", b"-"),
+    "as deep as the parser goes": lambda raw: raw.replace(b"{", b'{"x": ' + b"[" * 900 + b"]" * 900 + b", ", 1),
     "single quotes": lambda raw: raw.replace(b'"', b"'"),
     "a comment": lambda raw: b"// traces\n" + raw.replace(b"\n", b" ")[:-9],
     "compressed": lambda raw: b"\x1f\x8b\x08\x00" + raw[:40],

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias
 
 from milepost.optional import load
 from milepost.traces.record import Fault, Trace
@@ -18,6 +18,8 @@ from milepost.traces.record import Fault, Trace
 RECORD_BYTES = 64 << 20
 """Longest record that is read; a longer one is a fault."""
 _BLOCK = 1 << 20
+_LEVELS = 254
+"""How deep orjson writes; Python's own functions fail at some thousand levels."""
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
 _BLANK = b" \t\r\n"
 
@@ -35,8 +37,27 @@ class Record:
 
 
 def parser() -> Parse:
-    """The function that parses one JSON document; it raises ValueError with the place of the mistake."""
-    return cast("Parse", load("orjson", extra="traces", purpose="Reading traces").loads)
+    """The function that parses one JSON document; it raises ValueError with the place of the mistake.
+
+    What is nested so deep that it could not be written again (254 levels) is refused.
+    """
+    orjson = load("orjson", extra="traces", purpose="Reading traces")
+    loads: Parse = orjson.loads
+
+    def parse(raw: bytes) -> Any:
+        value = loads(raw)
+        if raw.count(b"[") + raw.count(b"{") > _LEVELS:
+            try:
+                orjson.dumps(value)
+            except TypeError as error:
+                raise _TooDeep(f"it is nested deeper than {_LEVELS} levels") from error
+        return value
+
+    return parse
+
+
+class _TooDeep(ValueError):
+    """A document that is JSON, and nested too deep."""
 
 
 def records(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Record | Fault]:
@@ -164,7 +185,7 @@ def not_json(text: bytes, error: ValueError) -> str:
         return "the file is Parquet, not JSON lines"
     if b"\x00" in text[:64]:
         return "the line holds zero bytes: this is no text, or text in UTF-16"
-    return f"not JSON: {error}"
+    return str(error) if isinstance(error, _TooDeep) else f"not JSON: {error}"
 
 
 def elements(path: Path, key: str, *, limit: int = RECORD_BYTES) -> Iterator[Record | Fault]:

@@ -9,6 +9,7 @@ import pytest
 from milepost.engines.triage import run as module
 from milepost.engines.triage import scan as scanning
 from milepost.engines.triage.run import Triage, triage
+from tests.bridges.broken import GOOD, corpus
 from tests.curation.signals.conversations import conversations
 
 TABLES = ("traces", "signals", "faults")
@@ -39,3 +40,14 @@ def test_the_tables_are_the_same(block, tmp_path, monkeypatch):
     assert len(slow["traces"]) > 150
     assert len(slow["signals"]) > 500
     assert len(slow["faults"]) > 50
+
+
+def test_every_broken_line_is_the_same_fault(tmp_path, monkeypatch):
+    contents = [one.content.replace(b"\n", b" ") for one in corpus() if one.format in ("chat", "anthropic", "trl")]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\n".join([GOOD["chat"], *contents, GOOD["chat"]]))
+    slow = tables(path, tmp_path / "slow", monkeypatch, fast=False)
+    fast = tables(path, tmp_path / "fast", monkeypatch, fast=True)
+    assert slow == fast
+    assert len(fast["faults"]) > 100
+    assert fast["traces"][-1]["line"] == len(contents) + 2
