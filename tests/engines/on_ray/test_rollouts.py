@@ -38,14 +38,14 @@ def test_the_bytes_of_threads(ray, tmp_path):
         killed = []
 
         def killing(actor, *given):
-            if len(killed) < 2:
+            if not killed:  # each costs the start of a process
                 killed.append(actor)
                 ray.kill(actor)
             return asked(actor, *given)
 
         remote._asked = killing
         assert written(grown(remote), tmp_path / "killed") == files(tmp_path / "here")
-        assert remote.lost == 2
+        assert remote.lost == 1
 
         weights = {name: value.detach() + 1.5 * (value > 0) for name, value in local.trainable().items()}
         local.restore(weights, 4)
