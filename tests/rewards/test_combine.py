@@ -46,6 +46,9 @@ def test_a_reward_that_is_only_watched_does_no_harm(grow, rule):
     summed = total(forest, ["one", "two"], [1.0, 0.0])
     assert summed["reward.total"][1:].tolist() == [1, 2, 3]
     assert summed.text("reason.total") == [None] * 4
+    nothing = total(forest, ["two"], [0.0])
+    assert not nothing["ok.total"].any()
+    assert nothing.text("reason.total") == [None] * 4
 
 
 def test_a_reward_of_leaves_has_nothing_to_say_on_inner_steps(grow, rule, fine):
@@ -73,7 +76,8 @@ def test_equals_the_slow_loop(cells, weights):
     found = weighted_sum(values, torch.tensor(weights, dtype=torch.float64), ok, asked)
     for column in range(4):
         parts = [j for j in range(len(cells)) if asked[j, column]]
-        broken = not parts or any(weights[j] != 0 and not ok[j, column] for j in parts)
+        needed = [j for j in parts if weights[j] != 0]
+        broken = not needed or any(not ok[j, column] for j in needed)
         if broken:
             assert found[column].isnan()
         else:

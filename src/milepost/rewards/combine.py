@@ -27,7 +27,7 @@ def weighted_sum(
 ) -> Float[Tensor, " n"]:
     """Sum of the rewards that apply to a row.
 
-        total_i = sum_j [asked_ij] w_j r_ij;   NaN if a needed part is not ok, or if no part was asked
+        total_i = sum_j [asked_ij] w_j r_ij;   NaN if a needed part is not ok, or if none is needed
         part j is needed for row i  <=>  asked_ij and w_j != 0
 
     Args:
@@ -50,7 +50,7 @@ def weighted_sum(
     needed = asked & (weights != 0)[:, None]
     counted = asked & ok
     total = (weights[:, None] * values.where(counted, 0)).sum(0)
-    return total.where((ok | ~needed).all(0) & asked.any(0), math.nan)
+    return total.where((ok | ~needed).all(0) & needed.any(0), math.nan)
 
 
 def total(forest: Forest, names: Sequence[str], weights: Sequence[float]) -> Forest:
@@ -63,7 +63,8 @@ def total(forest: Forest, names: Sequence[str], weights: Sequence[float]) -> For
 
     Returns:
         The forest with `reward.total`, `ok.total` and `reason.total`. A row is not ok if a needed part is not ok, with
-        the code of the first such part and its name; a row that no reward was asked about is not ok, without a reason.
+        the code of the first such part and its name; a row that no reward of a weight other than 0 was asked about is
+        not ok, without a reason.
 
     Raises:
         SettingError: no reward, not one weight each, or a weight that is not finite.
