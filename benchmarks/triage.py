@@ -135,6 +135,7 @@ def measure(path: Path, *, workers: int, rounds: int) -> dict[str, float]:
         Traces, megabytes, seconds of orjson and of triage, their ratio by the clock and by processor time, traces a
         second, and megabytes of memory.
     """
+    piece = min(max(path.stat().st_size // 8, 16 << 20), Triage().piece_bytes)
     alone, whole, alone_busy, whole_busy, kept, seen = [], [], [], [], 0, 0
     for _ in range(rounds):
         used = busy()
@@ -142,7 +143,7 @@ def measure(path: Path, *, workers: int, rounds: int) -> dict[str, float]:
         alone_busy.append(busy() - used)
         out = Path(tempfile.mkdtemp(dir=path.parent)) / "out"
         start, used = time.perf_counter(), busy()
-        done = triage(path, out, Triage(workers=workers, piece_bytes=16 << 20), tell=lambda _: None)
+        done = triage(path, out, Triage(workers=workers, piece_bytes=piece), tell=lambda _: None)
         whole.append(time.perf_counter() - start)
         whole_busy.append(busy() - used)
         kept, seen = done.chosen.kept, done.chosen.traces

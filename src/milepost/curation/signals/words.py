@@ -287,17 +287,21 @@ def words_of(texts: Texts, *, fast: bool) -> Words:
     return found._replace(number=found.number[:count])
 
 
+class _Numbered(dict[bytes, int]):
+    """Words and their numbers, each worked out once."""
+
+    def __missing__(self, word: bytes) -> int:
+        self[word] = number_of(word)
+        return self[word]
+
+
 def _plainly(texts: Texts) -> Words:
     """The same as `split` by the standard library."""
-    known: dict[bytes, int] = {}
-    number: list[int] = []
+    known, number = _Numbered(), list[int]()
     first, capitals, doubled = [0], list[int](), list[bool]()
     for row in range(len(texts)):
         raw = texts.raw(row)
-        for word in spelled(raw):
-            if word not in known:
-                known[word] = number_of(word)
-            number.append(known[word])
+        number.extend(map(known.__getitem__, spelled(raw)))
         first.append(len(number))
         capitals.append(len(_CAPITAL.findall(raw)))
         doubled.append(_DOUBLED.search(raw) is not None)

@@ -18,7 +18,7 @@ from milepost.errors import FormatError, SettingError
 
 ENDINGS = (".jsonl", ".json", ".eval", ".ndjson", ".parquet")
 """Files that are taken from a folder."""
-FAST_BYTES = 128 << 20
+FAST_BYTES = 64 << 20
 """Size of all files from which machine code is worth its start."""
 
 
