@@ -80,3 +80,8 @@ def test_no_phrase_is_lost_however_it_is_spelled(line, gap, apostrophe, upper, i
 def test_lists_of_another_language():
     german = Phrases(lists={"gratitude": "vielen dank\n", "correction": "das ist falsch\n"})
     assert [KINDS[hit.kind] for hit in german.find("Das ist falsch. Vielen Dank!")] == ["gratitude", "correction"]
+
+
+def test_a_negation_reaches_four_words():
+    assert "success" not in kinds("I don't really think that it worked")
+    assert "success" in kinds("I don't really think now that it worked")
