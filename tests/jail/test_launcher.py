@@ -12,7 +12,7 @@ def frame(text: bytes) -> bytes:
 
 
 def test_answers_in_pieces():
-    heard = launcher._Heard()
+    heard = launcher._Heard(asked=2)
     whole = frame(b"{}") + frame(b"[1]")
     complete = [heard.take(whole[i : i + 1], 10) for i in range(len(whole))]
     assert heard.answers == ["{}", "[1]"]
@@ -20,9 +20,36 @@ def test_answers_in_pieces():
 
 
 def test_a_long_answer_is_refused_before_it_is_read():
-    heard = launcher._Heard()
+    heard = launcher._Heard(asked=1)
     heard.take((1 << 30).to_bytes(4, "big"), 10)
     assert heard.over == "length of the answer"
+
+
+def test_answers_without_end_are_not_kept():
+    heard = launcher._Heard(asked=2)
+    assert heard.take(frame(b"") * 1000, 10)
+    assert (heard.over, heard.answers) == ("number of answers", [""])
+
+
+FLOOD = """
+import sys
+def compute_reward(x):
+    write = sys._getframe(1).f_globals["os"].write
+    while x == 1:
+        write(3, bytes(1 << 16))
+    return x
+"""
+
+
+def test_a_flood_of_empty_answers_is_ended_at_once():
+    worker = Worker.start(Program(source=FLOOD), Limits(timeout_s=20.0), confined=True)
+    try:
+        (answer,) = worker.ask([{"x": 1}])
+        assert answer.reason == "sandbox_limit: number of answers"
+        assert answer.seconds < 10
+        assert worker.ask([{"x": 7}])[0].value == 7
+    finally:
+        worker.close()
 
 
 FORGED = """
@@ -43,8 +70,8 @@ def test_forged_answers_reach_nobody_else(together):
     try:
         inputs = [{"x": x} for x in (1, 2, 3)]
         answers = [one for i in range(0, 3, together) for one in worker.ask(inputs[i : i + together])]
-        assert [one.value for one in answers][: 3 if together == 1 else 0] == ([666, 2, 3] if together == 1 else [])
-        assert len(answers) == 3
+        assert [one.value for one in answers] == ([None, 2, 3] if together == 1 else [666, 666, None])
+        assert [one.reason for one in answers if one.value is None] == ["sandbox_limit: number of answers"]
         assert worker.ask([{"x": 7}])[0].value == 7
     finally:
         worker.close()

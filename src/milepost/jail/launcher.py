@@ -195,6 +195,8 @@ def _child(order: Order, inputs: Sequence[Mapping[str, Any]], ends: tuple[int, i
 class _Heard:
     """What a child has said so far."""
 
+    asked: int
+    """Answers that it may give: with one more the last does not count, and a flood of them cannot fill the memory."""
     answers: list[str] = field(default_factory=list[str])
     begun: bytearray = field(default_factory=bytearray)
     """The answer that is being written."""
@@ -211,6 +213,10 @@ class _Heard:
             if end - frames.HEAD > longest:
                 self.over = "length of the answer"
             if end > len(self.begun):
+                break
+            if len(self.answers) == self.asked:
+                self.over = "number of answers"
+                del self.answers[-1:]
                 break
             self.answers.append(self.begun[frames.HEAD : end].decode("utf-8", "replace"))
             del self.begun[:end]
@@ -254,7 +260,7 @@ def _ask(order: Order, inputs: Sequence[Mapping[str, Any]], size: int) -> dict[s
         _child(order, inputs, (answer_end, printed_end), size)
     os.close(answer_end)
     os.close(printed_end)
-    heard = _Heard()
+    heard = _Heard(asked=len(inputs))
     try:
         _listen(order, heard, answer, printed)
     finally:
@@ -265,7 +271,7 @@ def _ask(order: Order, inputs: Sequence[Mapping[str, Any]], size: int) -> dict[s
         os.close(printed)
     ended = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"code {os.WEXITSTATUS(status)}"
     return {
-        "answers": heard.answers[: len(inputs)],
+        "answers": heard.answers,
         "output": heard.printed[: order.output_bytes].decode("utf-8", "replace"),
         "over": heard.over,
         "ended": ended,
