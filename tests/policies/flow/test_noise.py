@@ -84,3 +84,13 @@ def test_noise_that_grows_stays_below_its_bound():
     assert torch.equal(DepthNoise(inner=EvenNoise(level=9.0), growth=1.0)(grid, 0), torch.full((10,), 9.0))
     with pytest.raises(SettingError, match="growth"):
         DepthNoise(growth=-1.0)
+
+
+def test_levels_come_again_after_their_period():
+    for part in (FlowNoise(), StepNoise(levels=(0.1, 0.2, 0.3, 0.4)), DepthNoise(inner=Window(size=2, every=3))):
+        grid = Grid(steps=4)()
+        period = part.period(4)
+        levels = [part(grid, version).tolist() for version in range(3 * period)]
+        assert levels[:period] * 3 == levels
+        assert all(levels[:shift] * (period // shift) != levels[:period] for shift in range(1, period))
+    assert DepthNoise(inner=Window(size=2, every=3)).period(4) == 6

@@ -79,8 +79,13 @@ def check_noise(settings: RunSettings, process: Process, kernel: Kernel, *, or_e
         or_else: what else the user can do.
 
     Raises:
-        SettingError: a step has more noise than the kernel has room for.
+        SettingError: a step has more noise than the kernel has room for, or none has any and updates are wanted.
     """
+    if settings.update.steps and not bool(process.levels(0).any()):
+        raise SettingError(
+            f"Recipe {settings.recipe!r} with these settings has no denoising step with noise, so no step has a "
+            "log-probability and nothing can be trained: give more noise, or more denoising steps; the last has none."
+        )
     try:
         process.check(kernel, settings.update.steps)
     except SettingError as error:

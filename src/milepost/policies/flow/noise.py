@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
@@ -79,6 +80,10 @@ class Noise(Protocol):
         """One level per step, 0 where the step is deterministic; `version` counts the policy's updates."""
         ...
 
+    def period(self, steps: int) -> int:
+        """Updates after which the levels of so many steps come again; 1 if they never change."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowNoise:
@@ -104,6 +109,10 @@ class FlowNoise:
         left = torch.where(time < 1, 1 - time, 1 - grid[1])
         return self.scale * (time / left).sqrt()
 
+    def period(self, steps: int) -> int:  # noqa: ARG002 - the same at every update
+        """The levels never change."""
+        return 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvenNoise:
@@ -125,6 +134,10 @@ class EvenNoise:
     def __call__(self, grid: Tensor, version: int) -> Tensor:  # noqa: ARG002 - the same at every update
         """One level per step."""
         return torch.full((len(grid) - 1,), self.level)
+
+    def period(self, steps: int) -> int:  # noqa: ARG002 - the same at every update
+        """The levels never change."""
+        return 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +162,10 @@ class StepNoise:
         if len(self.levels) != len(grid) - 1:
             raise SettingError(f"levels has {len(self.levels)} entries for {len(grid) - 1} steps: give one for each.")
         return torch.tensor(self.levels)
+
+    def period(self, steps: int) -> int:  # noqa: ARG002 - the same at every update
+        """The levels never change."""
+        return 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,10 +192,16 @@ class Window:
 
     def __call__(self, grid: Tensor, version: int) -> Tensor:
         """One level per step."""
-        places = max(len(grid) - 1 - self.size, 1)  # the last step never has noise, see `process.Process`
-        first = (version // self.every) % places
+        first = (version // self.every) % self._places(len(grid) - 1)
         step = torch.arange(len(grid) - 1)
         return torch.where((step >= first) & (step < first + self.size), self.inner(grid, version), 0)
+
+    def period(self, steps: int) -> int:
+        """Updates until the window is back, and what is inside as well."""
+        return math.lcm(self._places(steps) * self.every, self.inner.period(steps))
+
+    def _places(self, steps: int) -> int:
+        return max(steps - self.size, 1)  # the last step never has noise, see `process.Process`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +234,10 @@ class DepthNoise:
         depth = noisy.cumsum(0) / noisy.sum().clamp(min=1)
         bound = (grid[:-1] / (grid[:-1] - grid[1:])).sqrt()
         return torch.where(noisy, (level * (1 + self.growth * depth)).minimum(bound.maximum(level)), 0)
+
+    def period(self, steps: int) -> int:
+        """That of the inner noise."""
+        return self.inner.period(steps)
 
 
 def rebalanced(

@@ -81,7 +81,8 @@ class Process:
             SettingError: a step has more noise than the kernel has room for.
         """
         grid, none = self.grid(), torch.zeros(len(self.grid()) - 1, 1)
-        for levels in torch.stack([self.levels(version) for version in range(updates + 1)]).unique(dim=0):
+        versions = min(updates + 1, self.noise.period(len(grid) - 1))
+        for levels in torch.stack([self.levels(version) for version in range(versions)]).unique(dim=0):
             kernel.mean(none, none, grid[:-1], grid[1:], kernel.std(grid[:-1], grid[1:], levels))
 
     def deterministic(self) -> Process:
