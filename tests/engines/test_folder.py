@@ -47,5 +47,5 @@ def test_what_is_done_in_one_go_begins_in_an_empty_folder_only(tmp_path: Path) -
     folder.begin(tmp_path / "new", {"recipe": "signals", "seed": 3, "settings": {"budget": 2}})
     kept = tomllib.loads((tmp_path / "new" / "run.toml").read_text())
     assert kept == {"recipe": "signals", "seed": 3, "settings": {"budget": 2}}
-    with pytest.raises(ResumeError, match="is not empty: choose another --out"):
+    with pytest.raises(ResumeError, match="is not continued: choose another --out"):
         folder.begin(tmp_path / "new", kept)

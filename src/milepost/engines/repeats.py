@@ -83,7 +83,8 @@ def standing(folder: Path) -> Standing:
     """
     if not is_run(folder):
         raise FormatError(
-            f"{folder} is not a run: run.toml or manifest.json is missing. Start one with `milepost run`."
+            f"{folder} is not a run of training: run.toml or manifest.json is missing. Start one with `milepost run`. "
+            "Searches and experiments cannot be continued: run them again."
         )
     settings = toml_file.read(folder / "run.toml")
     path = folder / CHECKPOINT
