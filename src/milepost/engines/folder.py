@@ -49,7 +49,7 @@ def begin(folder: Path, chosen: Mapping[str, Any]) -> None:
     """
     if folder.exists() and any(folder.iterdir()):
         raise ResumeError(
-            f"{folder} is not empty, and a search or an experiment is not continued: choose another --out, or delete it."
+            f"{folder} is not empty, and a search or experiment is not continued: choose another --out, or delete it."
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
