@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import cast
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,12 +36,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fail-on-skip", action="store_true", help="a skipped test is a failure")
 
 
+def stray_types(value: object) -> set[str]:
+    """Names of the types inside a value that a worker of pytest-xdist cannot send, such as NumPy's numbers."""
+    if type(value) in (list, tuple):
+        return set().union(*map(stray_types, cast("list[object]", value)))
+    if type(value) is dict:
+        return stray_types([*cast("dict[object, object]", value).items()])
+    return set() if type(value) in (bool, int, float, str, type(None)) else {type(value).__name__}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip into a failure where nothing may be missing."""
+    """Turn a skip into a failure where nothing may be missing, and properties that no worker could report."""
     report = yield
+    stray = sorted(stray_types(report.user_properties))
+    if stray:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} records a property of {stray}; workers can only send plain numbers and texts."
     if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--fail-on-skip"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"

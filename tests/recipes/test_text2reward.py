@@ -194,7 +194,7 @@ def test_a_program_teaches_to_run_backward(record_property):
         climb = CrossEntropy(generations=8, population=16)
         found = climb(lambda rules, own, judge=judge: judge([run(env, one, own) for one in rules]), 6 * 18, KEY)
         places = [run(env, found.best, keys.fold(KEY, "try", number))[3] for number in range(10)]
-        share[name] = sum(place < -FAR_M for place in places) / len(places)
+        share[name] = float(sum(place < -FAR_M for place in places) / len(places))
     record_property("success", share)
     assert share["program"] > 0.9
     assert share["environment"] == 0
