@@ -17,7 +17,9 @@ from milepost.objectives.sequence_ratio import sequence_log_ratio
 from milepost.ragged import Ragged, offsets_of
 
 FURTHEST = 20.0
-"""Largest logarithm of a ratio, in nats, as verl has it."""
+"""Largest logarithm of a token's ratio, in nats, as verl has it."""
+FURTHEST_OF_ROWS = 10.0
+"""Largest logarithm of a row's ratio, in nats, as verl has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class ClippedLoss:
         algorithms = optional.load("verl.trainer.ppo.core_algos", extra="verl", purpose="milepost's loss in verl")
         scale = cast("Mapping[str, Any]", config.global_batch_info)
         loss = algorithms.agg_loss(loss_mat=-gain, loss_mask=response_mask, loss_agg_mode=loss_agg_mode, **scale)
-        distance = (old_log_prob - log_prob)[mask].detach()
+        distance = -(log_r.clamp(-FURTHEST, FURTHEST) if self.ratio == "token" else log_r)[mask].detach()
         return loss, {"actor/pg_clipfrac": clipped, "actor/ppo_kl": _mean(distance)}
 
 
@@ -109,7 +111,12 @@ def _mean(values: Tensor) -> float:
 
 
 def _of_rows(log_r: Tensor, mask: Tensor) -> Tensor:
-    """The ratio of each row for all of its tokens."""
+    """The ratio of each row for all of its tokens; the gradient of a token is its own, so credit may differ in a row.
+
+        log s_it = sg(log s_i) + log_prob_it - sg(log_prob_it)
+
+    Source: GSPO-token, arXiv:2507.18071, section 4.3; with one credit per row it is GSPO.
+    """
     rows, width = log_r.shape
     every = Ragged(torch.arange(rows), offsets_of(torch.ones(rows, dtype=torch.int64)))
     owner = torch.arange(rows).repeat_interleave(width)
@@ -117,7 +124,7 @@ def _of_rows(log_r: Tensor, mask: Tensor) -> Tensor:
     if device.type != "cpu":
         every = Ragged(every.values.to(device), every.offsets.to(device))
     found = sequence_log_ratio(log_r.flatten(), owner.to(device), mask.sum(1), every)
-    return found[:, None].expand(rows, width).clamp(max=FURTHEST)
+    return (log_r - log_r.detach() + found.detach()[:, None]).clamp(max=FURTHEST_OF_ROWS)
 
 
 LOSSES: Mapping[str, ClippedLoss] = MappingProxyType({
