@@ -146,7 +146,9 @@ class Tilted:
            = mean + (t / (1 - t) D + std^2 / 2) grad r / beta        (for a rectified flow)
 
     With r / beta = log E[exp(R(x_0) / beta) | x_t] the sampler has the law p(x_0) exp(R(x_0) / beta) for every noise,
-    also for none. Where the data say nothing yet, at t = 1, nothing is added.
+    also for none, in the limit of many steps. The step from t = 1 goes unguided: the gradient is 0 there and its weight
+    infinite. Their product has a limit, v' = v - (E_tilted[x_0] - E[x_0]), and to leave it out is an error of the order
+    of one step.
 
     Source: the score of a tilted law, as in classifier guidance, arXiv:2105.05233; the memoryless case is the control
     of arXiv:2409.08861.
