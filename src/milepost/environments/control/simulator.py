@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from milepost import keys
 from milepost.environments.control.spaces import Actions, actions_of, executed, flat
 
+_MOVED = ("body_", "site_", "geom_", "jnt_", "dof_", "eq_", "tendon_", "actuator_", "cam_", "light_", "qpos")
+"""First words of the arrays of MuJoCo's model that a reset may write; meshes and textures are not among them."""
 _PLAIN = (bool, int, float, str, np.ndarray, np.random.Generator, type(None))
 
 
@@ -105,31 +107,40 @@ def physics(env: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Physics:
-    """State of a MuJoCo simulator: a copy of its data, and the plain values of the objects around it.
+    """State of a MuJoCo simulator: a copy of its data, the plain values of the objects around it, and its scene.
 
-    `mj_setState` alone leaves stale positions behind, with which rewards are wrong; a copy of the data does not.
+    `mj_setState` alone leaves stale positions behind, with which rewards are wrong; a copy of the data does not. The
+    model is not constant either: a reset of Meta-World moves its drawers, windows and buttons there.
     """
 
     data: Any
-    sites: Any
+    scene: Mapping[str, NDArray[Any]]
+    """Numbers of the model: where bodies are and what they are like."""
     plain: tuple[Mapping[str, Any], ...]
     """Numbers, arrays and generators of every layer, from the outermost wrapper in."""
 
     @staticmethod
     def of(env: Any) -> _Physics:
         place = physics(env)
-        sites = copy.copy(place.model.site_pos)
-        return _Physics(data=copy.copy(place.data), sites=sites, plain=tuple(_plain(one) for one in _layers(env)))
+        scene = {name: array.copy() for name, array in _scene(place.model).items()}
+        return _Physics(data=copy.copy(place.data), scene=scene, plain=tuple(_plain(one) for one in _layers(env)))
 
     def put(self, env: Any) -> None:
         place = physics(env)
         place.data = copy.copy(self.data)
-        place.model.site_pos[:] = self.sites
+        for name, array in _scene(place.model).items():
+            array[...] = self.scene[name]
         for layer, values in zip(_layers(env), self.plain, strict=True):
             vars(layer).update(copy.deepcopy(dict(values)))
         for layer in _layers(env):  # goals and renderers that hold the data by reference
             if layer is not place and "data" in vars(layer):
                 layer.data = place.data
+
+
+def _scene(model: Any) -> Mapping[str, NDArray[Any]]:
+    """The arrays of a model that may be written, by name; they are views of it."""
+    found = {name: getattr(model, name) for name in dir(type(model)) if name.startswith(_MOVED)}
+    return {name: one for name, one in found.items() if isinstance(one, np.ndarray)}
 
 
 def _layers(env: Any) -> list[Any]:
