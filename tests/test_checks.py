@@ -95,3 +95,9 @@ def test_not_empty_refuses(value: Any) -> None:
 @pytest.mark.parametrize("value", [[None], (0,), "x", {1: 2}])
 def test_not_empty_passes(value: Any) -> None:
     checks.not_empty("rate", value)
+
+
+def test_made() -> None:
+    checks.made("rate", 1)
+    checks.made("rate", None)
+    assert refused(checks.made, dict) == "rate is the class dict, expected an object of it: write dict(...)."

@@ -54,3 +54,11 @@ def not_empty(name: str, value: Collection[object]) -> None:
     """Raise `SettingError` when `value` holds nothing."""
     if len(value) == 0:
         raise _refuse(name, value, "at least one item")
+
+
+def made(name: str, value: object) -> None:
+    """Raise `SettingError` when `value` is a class where an object of that class is meant."""
+    if isinstance(value, type):
+        raise SettingError(
+            f"{name} is the class {value.__name__}, expected an object of it: write {value.__name__}(...)."
+        )

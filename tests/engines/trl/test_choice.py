@@ -13,6 +13,7 @@ from milepost.engines.trl.choice import ChosenTasks
 from milepost.errors import MilepostError, SettingError
 from milepost.forest import Forest
 from milepost.part import Task
+from milepost.recipes import bleuberi
 from milepost.sampling.choice import Uniform
 from milepost.sampling.mixture import FromTraining, Mixture, WholePool
 from milepost.sampling.variance import VariancePromotion
@@ -93,9 +94,13 @@ def test_nothing_drawn():
         sampler().answered()
 
 
-def test_scoring_rollouts_are_refused():
-    with pytest.raises(SettingError, match="refresh_every=0"):
+def test_scoring_rollouts_are_refused_with_the_setting_of_the_recipe():
+    with pytest.raises(SettingError, match=r"vas\.build\(refresh_every=0\)"):
         sampler(replace(LEARNING, refresher=WholePool(every=2, width=2)))
+    with pytest.raises(SettingError, match=r"bleuberi\.build\(control=True\)") as caught:
+        sampler(bleuberi.build(count=2).choice)
+    assert "vas" not in str(caught.value)
+    assert len(sampler(bleuberi.build(count=2, control=True).choice)) > 0
 
 
 def test_small_pools_still_give_one_generation():

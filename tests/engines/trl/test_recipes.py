@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from milepost import recipe
 from milepost.credit.group import Normalised
-from milepost.engines.trl.recipes import Parts, check_reads, leaf_weights, loss_settings, parts_of, reward_functions
+from milepost.engines.trl.recipes import (
+    Parts,
+    check_reads,
+    leaf_weights,
+    loss_settings,
+    parts_of,
+    reward_functions,
+    training,
+)
 from milepost.errors import SettingError
 from milepost.objectives.clipped import DualClipped
 from milepost.objectives.kl import KLPenalty
 from milepost.recipes import a_grae, grpo, r3l, vas
+from milepost.rewards.outcome import Solved
+from milepost.sampling.choice import Uniform
 from milepost.sampling.mixture import Mixture
 
 RUNS = ("a-grae", "bleuberi", "grpo", "oprl", "vas")
@@ -58,6 +70,29 @@ def test_flow_models_are_refused(name):
 def test_what_does_not_train():
     with pytest.raises(SettingError, match="TRL trains"):
         parts_of(recipe.builder("signals")(), width=4)
+
+
+@pytest.mark.parametrize(
+    ("received", "said"),
+    [
+        ("a-grae", "recipe is a str 'a-grae', expected a built one: pass what `a_grae.build"),
+        (a_grae, "recipe is a module, expected a built one: pass what `a_grae.build"),
+        (vas.build, "recipe is a function, expected a built one: pass what `vas.build"),
+        ({"recipe": "vas"}, "recipe is a dict, expected a built one: pass what `a_grae.build"),
+    ],
+)
+def test_a_recipe_that_was_not_built(received, said):
+    for asked in (training, reward_functions, loss_settings, partial(parts_of, width=4)):
+        with pytest.raises(SettingError, match=re.escape(said)):
+            asked(received)
+
+
+def test_classes_are_not_parts():
+    for named in ({"credit": Normalised}, {"credit": Normalised(), "choice": Uniform}):
+        with pytest.raises(SettingError, match=r"is the class .*expected an object of it"):
+            Parts(**named)
+    with pytest.raises(SettingError, match="step_rewards is the class Solved"):
+        Parts(credit=Normalised(), step_rewards=[Solved])
 
 
 def test_a_shuffled_pass_is_left_to_trl():

@@ -13,10 +13,11 @@ from milepost.engines.trl.recipes import Parts
 from milepost.engines.trl.trainer import below_roots, turns
 from milepost.errors import MilepostError, ResumeError, SettingError
 from milepost.forest import Forest
+from milepost.policies.loading import EMBEDDED
 from milepost.recipes import a_grae, vas
 from milepost.rewards.combine import Scored
 from milepost.rewards.function import Function
-from tests.engines.trl.quick_start import WIDTH, WORDS, odd, trained
+from tests.engines.trl.quick_start import WIDTH, WORDS, config, dataset, odd, trained
 
 pytestmark = pytest.mark.trainers
 
@@ -156,11 +157,21 @@ def test_recipes_bring_their_rewards_and_weights(tmp_path):
         ({"recipe": a_grae.build(width=8, accuracy="odd")}, "build it with width=4"),
         ({"recipe": a_grae.build(width=WIDTH)}, r"reads 'reward\.outcome'"),
         ({"recipe": vas.build(width=WIDTH)}, "refresh_every=0"),
+        ({"recipe": a_grae}, r"pass what `a_grae\.build"),
+        ({"recipe": "a-grae", "reward_funcs": None}, r"pass what `a_grae\.build"),
     ],
 )
 def test_what_cannot_run_is_told_at_once(named, message, tmp_path):
     with pytest.raises(SettingError, match=message):
         trained(GRPOTrainer, tmp_path, **named)
+
+
+def test_a_choice_of_tasks_and_a_stream_of_rows_are_refused(tmp_path):
+    stream = dataset().to_iterable_dataset()
+    named = {"model": str(EMBEDDED), "reward_funcs": odd, "train_dataset": stream, "args": config(tmp_path)}
+    with pytest.raises(SettingError, match=r"a stream \(IterableDataset\).*streaming=False"):
+        GRPOTrainer(recipe=vas.build(width=WIDTH, refresh_every=0), **named)
+    assert GRPOTrainer(parts=Parts(credit=Normalised()), **named).milepost.sampler is None
 
 
 def test_groups_of_two_prompts_are_refused(tmp_path):

@@ -6,14 +6,27 @@ therefore part of the state: a resumed run answers them first, and then draws wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, cast
 
 from milepost import keys
 from milepost.errors import MilepostError, SettingError
 from milepost.forest import Forest
 from milepost.part import Task, TaskChoice
+from milepost.sampling.hardest import Picked
+from milepost.sampling.mixture import Mixture
+
+_INSTEAD: Mapping[type, str] = MappingProxyType({
+    Mixture: "let it learn from training groups, as vas.build(refresh_every=0) does",
+    Picked: "let it pick at random, as bleuberi.build(control=True) does, or give TRL the hard tasks only",
+})  # fmt: skip
+"""What to choose in place of one that scores the pool."""
+
+
+def _instead(choice: TaskChoice) -> str:
+    return _INSTEAD.get(type(choice), "choose one that learns from training groups, or asks for none to be scored")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -58,7 +71,7 @@ class ChosenTasks:
         if choice.refresh(state) is not None:
             raise SettingError(
                 f"{type(choice).__name__} rolls tasks out only to score them, and TRL's trainer has no place for that: "
-                "choose one that learns from training groups, such as vas.build(refresh_every=0)."
+                f"{_instead(choice)}."
             )
         return ChosenTasks(choice=choice, pool=pool, state=state, tasks=tasks, width=width, repeats=repeats)
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch.utils.data import IterableDataset
+
+from milepost import checks, optional
 from milepost.engines.trl.rewards import RewardFunction
 from milepost.errors import SettingError
 from milepost.objectives.clipped import Clipped
@@ -13,7 +16,7 @@ from milepost.objectives.kl import KLPenalty
 from milepost.objectives.normalise import TokenMean
 from milepost.objectives.siblings import SiblingPreference
 from milepost.part import Credit, Reward, TaskChoice
-from milepost.recipe import Job, LearnedReward, Remembers, Train
+from milepost.recipe import Curate, Evaluate, LearnedReward, Remembers, Search, Train
 from milepost.sampling.choice import Uniform
 from milepost.sampling.independent import Independent
 
@@ -31,12 +34,43 @@ class Parts:
     learned: LearnedReward | None = None
     """A reward of steps that is trained beside the policy."""
 
+    def __post_init__(self) -> None:
+        """Refuse classes where objects are meant."""
+        named = {"credit": self.credit, "choice": self.choice, "learned": self.learned}
+        for name, part in (*named.items(), *(("step_rewards", reward) for reward in self.step_rewards)):
+            checks.made(name, part)
+
 
 _ANSWERED = ("call", "result", "extra_text.documents", "latent", "action", "observation", "end")
 """Columns that only an environment of milepost's, or a model of images, writes."""
 
 
-def parts_of(job: Job, *, width: int, environment: bool = False) -> Parts:
+def training(recipe: object) -> Train:
+    """What was passed as a recipe, when TRL can train it at all.
+
+    Args:
+        recipe: what a recipe's `build` returns, or what was passed in its place.
+
+    Returns:
+        The same object.
+
+    Raises:
+        SettingError: it is no job that trains, or no job: the name of a recipe, its module, its `build` without a call.
+    """
+    if isinstance(recipe, Train):
+        return recipe
+    kind = type(recipe).__name__
+    if isinstance(recipe, (Curate, Search, Evaluate)):
+        raise SettingError(f"TRL trains, and the recipe built a {kind}: run it with `milepost run`.")
+    is_function = callable(recipe)
+    told = recipe if isinstance(recipe, str) else getattr(recipe, "__module__" if is_function else "__name__", "")
+    stem = str(told).rpartition(".")[2].replace("-", "_")
+    stem = stem if stem.isidentifier() else "a_grae"
+    what = f"{kind} {recipe!r}" if isinstance(recipe, str) else kind
+    raise SettingError(f"recipe is a {what}, expected a built one: pass what `{stem}.build(...)` returns.")
+
+
+def parts_of(job: object, *, width: int, environment: bool = False) -> Parts:
     """The parts of a recipe that run inside TRL.
 
     Args:
@@ -50,8 +84,7 @@ def parts_of(job: Job, *, width: int, environment: bool = False) -> Parts:
     Raises:
         SettingError: the recipe samples, scores or trains in a way that TRL's trainer has no place for.
     """
-    if not isinstance(job, Train):
-        raise SettingError(f"TRL trains, and the recipe built a {type(job).__name__}: run it with `milepost run`.")
+    job = training(job)
     if job.process is not None:
         raise SettingError(
             "TRL's GRPOTrainer trains language models, and the recipe denoises: run it with `milepost run`."
@@ -99,7 +132,11 @@ def reward_functions(job: Train) -> list[RewardFunction]:
 
     Returns:
         One function per reward of finished trajectories.
+
+    Raises:
+        SettingError: it is no job that trains.
     """
+    job = training(job)
     return [RewardFunction(reward=reward) for reward in job.rewards if reward.when == "leaf"]
 
 
@@ -140,6 +177,27 @@ def check_reads(parts: Parts, functions: Sequence[str]) -> None:
         )
 
 
+def check_rows(parts: Parts, rows: object) -> None:
+    """Refuse a task choice where rows come as a stream: TRL then asks no sampler, and the choice would do nothing.
+
+    Args:
+        parts: what milepost does.
+        rows: TRL's `train_dataset`.
+
+    Raises:
+        SettingError: there is a choice, and the rows have no positions.
+    """
+    if parts.choice is None:
+        return
+    streams = (IterableDataset, optional.load("datasets", extra="trl", purpose="milepost in TRL").IterableDataset)
+    if isinstance(rows, streams):
+        raise SettingError(
+            f"train_dataset is a stream ({type(rows).__name__}), and the task choice {type(parts.choice).__name__} "
+            "draws rows by their positions: load the data set whole (streaming=False), or leave the choice out with "
+            "parts=Parts(credit=...)."
+        )
+
+
 def loss_settings(job: Train) -> dict[str, Any]:
     """The objective of a recipe as settings of TRL's GRPOConfig.
 
@@ -150,8 +208,9 @@ def loss_settings(job: Train) -> dict[str, Any]:
         `loss_type`, `epsilon`, `epsilon_high`, `beta`, and `num_generations` where the recipe names it.
 
     Raises:
-        SettingError: TRL has no such loss.
+        SettingError: TRL has no such loss, or it is no job that trains.
     """
+    job = training(job)
     objective, beta = job.objective, 0.0
     if isinstance(objective, KLPenalty) and not objective.corrected:
         objective, beta = objective.objective, objective.coefficient

@@ -21,7 +21,15 @@ from milepost.credit.tokens import assemble
 from milepost.engines import checkpoint
 from milepost.engines.beside.learned import Beside
 from milepost.engines.trl.choice import ChosenTasks
-from milepost.engines.trl.recipes import Parts, check_reads, leaf_weights, parts_of, reward_functions
+from milepost.engines.trl.recipes import (
+    Parts,
+    check_reads,
+    check_rows,
+    leaf_weights,
+    parts_of,
+    reward_functions,
+    training,
+)
 from milepost.engines.trl.rewards import RewardFunction, answer_of
 from milepost.engines.trl.rollouts import Progress, Rollouts, learner_of, lines_of, milepost, once, with_log_prob
 from milepost.engines.trl.samples import Group, Sample, forest_of, pool_of, record_of, scored, text_of
@@ -92,6 +100,7 @@ class Credited:
     ) -> None:
         if (recipe is None) == (parts is None):
             raise SettingError("milepost's GRPOTrainer takes either recipe=... or parts=..., received both or neither.")
+        recipe = None if recipe is None else training(recipe)
         brings_rewards = recipe is not None and len(given) < 2 and named.get("reward_funcs") is None
         rollouts = None
         if environment is not None:
@@ -108,6 +117,7 @@ class Credited:
         width, inside = own.num_generations, environment is not None
         chosen = parts if recipe is None else parts_of(recipe, width=width, environment=inside)
         self.milepost = Held(parts=cast("Parts", chosen), on_forest=on_forest, rollouts=rollouts)
+        check_rows(self.milepost.parts, own.train_dataset)
         if rollouts is None:
             check_reads(self.milepost.parts, own.reward_func_names)
         if isinstance(self.milepost.parts.credit, StatefulCredit):
