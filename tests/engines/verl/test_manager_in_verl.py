@@ -12,6 +12,7 @@ from verl import DataProto
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
 from verl.trainer.ppo.reward import get_custom_reward_fn, load_reward_manager
 from verl.utils.config import omega_conf_to_dataclass
+from verl.utils.reward_score import default_compute_score
 
 from milepost.engines.verl.rewards import load as reward_of
 from milepost.policies.decoding import Decoding
@@ -33,7 +34,8 @@ def test_an_example_is_a_configuration_of_verls(name):
     assert rollout.calculate_log_probs
     reward = get_custom_reward_fn(plain)
     loops = plain.actor_rollout_ref.rollout.agent
-    assert (reward is None) == bool(loops.agent_loop_config_path)  # such a loop brings its rewards
+    verls = "gsm8k" in plain.data.train_files and default_compute_score("openai/gsm8k", "#### 18", "18") == 1
+    assert (reward is None) == bool(loops.agent_loop_config_path or verls)  # a loop brings its rewards, verl its own
     if reward is not None:
         assert reward_of(plain.reward.custom_reward_function.reward_kwargs.reward).when == "leaf"
     if loops.agent_loop_config_path:
