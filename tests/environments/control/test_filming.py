@@ -32,6 +32,7 @@ def played(world):
         ("CartPole-v1", {}, (100, 150, 3)),
         ("MiniGrid-Empty-5x5-v0", {"observe": "full"}, (80, 80, 3)),
         ("Swimmer-v5", {}, (120, 160, 3)),
+        ("highway-fast-v0", {"config": {"vehicles_count": 3}}, (50, 200, 3)),
     ],
 )
 def test_the_same_episode_gives_the_same_pictures(name, options, shape):
@@ -88,6 +89,8 @@ def test_what_cannot_be_drawn_says_why(monkeypatch):
         filming.picture(Bare(None))
     with pytest.raises(MissingExtra, match="pygame"):
         filming.picture(Bare(DependencyNotInstalled("pygame")))
+    with pytest.raises(MilepostError, match="Bare-v0 cannot be drawn: RuntimeError: no driver"):
+        filming.picture(Bare(RuntimeError("no driver")))
     world = Gymnasium(name="CartPole-v1")
     episode = played(world)
     monkeypatch.setattr(Gymnasium, "make", lambda self: Simulator(env=Bare(None)))

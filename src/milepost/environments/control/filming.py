@@ -94,6 +94,8 @@ def picture(env: Any, camera: Camera | None = None) -> NDArray[np.uint8]:
             image = np.asarray(env.render())
     except errors.DependencyNotInstalled as error:
         raise MissingExtra(f"Pictures of {env.spec.id} need a package that is not installed: {error}.") from error
+    except RuntimeError as error:  # such as pygame.error: SDL was built without that driver
+        raise MilepostError(f"{env.spec.id} cannot be drawn: {type(error).__name__}: {error}.") from error
     if image.ndim != 3 or image.dtype != np.uint8:
         raise MilepostError(f"{env.spec.id} draws no picture of itself: render() gave {image.dtype} {image.shape}.")
     return smaller(image)
@@ -101,10 +103,13 @@ def picture(env: Any, camera: Camera | None = None) -> NDArray[np.uint8]:
 
 @contextmanager
 def _without_screen() -> Generator[None]:
-    """The library that draws opens no window, and does not complain that there is no screen."""
+    """The library that draws opens no window, and does not complain that there is no screen.
+
+    SDL's driver "dummy" would do for most, but highway-env reads that word as an order to draw nothing: all is black.
+    """
     name = "SDL_VIDEODRIVER"
     known = os.environ.get(name)
-    os.environ[name] = "dummy"
+    os.environ[name] = "offscreen"
     try:
         yield
     finally:
