@@ -12,10 +12,10 @@ import torch
 from milepost import keys
 from milepost.columns import End
 from milepost.engines.trl.samples import TASK
-from milepost.engines.verl.agent import Growing, lines_of, task_in
+from milepost.engines.verl.agent import Growing, lines_of, task_in, tree_loop
 from milepost.engines.verl.serving import Served
 from milepost.environments.search.environment import Limits, Search
-from milepost.errors import SettingError
+from milepost.errors import SettingError, UnknownName
 from milepost.part import Observation
 from milepost.policies.decoding import Decoding
 from milepost.policies.loading import load
@@ -171,6 +171,11 @@ def test_what_a_server_must_bring():
 def test_what_a_session_cannot_do(job, why):
     with pytest.raises(SettingError, match=why):
         Growing(job=job, environment=environment(), tokens=8, seed=0)
+
+
+def test_a_misspelt_setting_is_told_with_the_known_ones():
+    with pytest.raises(UnknownName, match=r"setting of recipe 'slate' 'widht'\. Did you mean 'width'\?"):
+        tree_loop(recipe="slate", settings={"widht": 3})
 
 
 def test_tasks():

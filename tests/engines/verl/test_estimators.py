@@ -84,6 +84,8 @@ def test_rules_that_verl_cannot_feed():
     for name in ("g2rl", "oprl"):
         with pytest.raises(SettingError):
             Estimator(credit=builder(name)().credit)
+    with pytest.raises(SettingError, match=r"credit is the class Centred"):
+        Estimator(credit=Centred)
 
 
 def test_shapes_must_agree():

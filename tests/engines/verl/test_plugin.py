@@ -7,12 +7,14 @@ import subprocess
 import sys
 
 import pytest
+import verl
 from verl.trainer.ppo import core_algos
 
 from milepost.credit.group import Centred, LeaveOneOut
 from milepost.engines.verl import plugin
 from milepost.engines.verl.estimators import ESTIMATORS, Estimator
 from milepost.engines.verl.losses import LOSSES
+from milepost.errors import SettingError
 
 pytestmark = pytest.mark.trainers
 
@@ -34,6 +36,22 @@ def test_again_changes_nothing():
     before = dict(core_algos.ADV_ESTIMATOR_REGISTRY)
     plugin.register()
     assert before == core_algos.ADV_ESTIMATOR_REGISTRY
+
+
+@pytest.mark.parametrize("version", ["0.8.3", "0.10.0", "1.0.0"])
+def test_other_versions_are_refused(monkeypatch, version):
+    monkeypatch.setattr(verl, "__version__", version)
+    with pytest.raises(SettingError, match=f"verl {version} is not known, only 0.9: pip install"):
+        plugin.register()
+
+
+def test_later_patches_of_a_known_version_are_not_refused():
+    plugin.check_version("0.9.2.post1")
+
+
+def test_a_class_is_not_a_rule():
+    with pytest.raises(SettingError, match=r"credit is the class Centred.*write Centred\("):
+        plugin.register_credit("mine", Centred)
 
 
 def test_a_rule_of_ones_own(monkeypatch):

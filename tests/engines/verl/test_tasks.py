@@ -10,7 +10,7 @@ import torch
 from milepost.engines.trl.samples import TASK
 from milepost.engines.verl.replay import Line, scored_forest
 from milepost.engines.verl.tasks import Chooser, chooser_for, is_training, tasks_of
-from milepost.errors import FormatError, SettingError
+from milepost.errors import FormatError, SettingError, UnknownName
 from milepost.recipes import bleuberi, vas
 
 ROWS = [{"extra_info": {"index": number}, "data_source": "sums"} for number in range(6)]
@@ -93,6 +93,11 @@ def test_a_checkpoint_goes_on():
 def test_configurations_that_cannot_work(config, why):
     with pytest.raises(SettingError, match=why):
         chooser_for(ROWS, config)
+
+
+def test_a_misspelt_setting_is_told_with_the_known_ones():
+    with pytest.raises(UnknownName, match=r"setting of recipe 'vas' 'widht'\. Did you mean 'width'\? Known: .*width"):
+        chooser_for(ROWS, {"milepost": {"recipe": "vas", "settings": {"widht": 8}}})
 
 
 def test_which_files_are_trained_on():

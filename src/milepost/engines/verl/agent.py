@@ -259,9 +259,10 @@ def tree_loop(
 
     Raises:
         SettingError: the recipe cannot run there.
+        UnknownName: the recipe, or a setting of it, does not exist.
         MissingExtra: verl is not installed.
     """
-    job = recipes.builder(recipe)(**dict(settings or {}))
+    job = recipes.built(recipe, dict(settings or {}))
     if not isinstance(job, Train):
         raise SettingError(f"verl trains, and the recipe {recipe!r} built a {type(job).__name__}.")
     world = by_name.environment((environment,), dict(options or {}), train_size=1, held_out_size=1)

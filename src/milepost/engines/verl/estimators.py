@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
+from milepost import checks
 from milepost.columns import End
 from milepost.credit.asymmetric import Asymmetric
 from milepost.credit.group import Centred, LeaveOneOut, Normalised
@@ -98,7 +99,8 @@ class Estimator:
     """Without memory between batches; it reads the reward "total" only."""
 
     def __post_init__(self) -> None:
-        """Refuse rules that need what verl does not tell an estimator."""
+        """Refuse rules that need what verl does not tell an estimator, and classes of rules."""
+        checks.made("credit", self.credit)
         missing = [name for name in self.credit.reads if name not in TOLD]
         if missing or hasattr(self.credit, "apply"):
             what = f"reads {missing}" if missing else "remembers earlier batches"

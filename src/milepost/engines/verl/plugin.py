@@ -11,9 +11,25 @@ from importlib.util import find_spec
 from milepost import optional
 from milepost.engines.verl.estimators import ESTIMATORS, Estimator, Told
 from milepost.engines.verl.losses import LOSSES
+from milepost.errors import SettingError
 from milepost.part import Credit
 
+KNOWN = ("0.9",)
+"""Versions of verl whose seam is tested."""
 _PURPOSE = "milepost in verl"
+
+
+def check_version(found: str) -> None:
+    """Refuse a verl that nobody looked at.
+
+    Args:
+        found: its version, such as "0.9.1".
+
+    Raises:
+        SettingError: another than those of `KNOWN`.
+    """
+    if ".".join(found.split(".")[:2]) not in KNOWN:
+        raise SettingError(f"verl {found} is not known, only {', '.join(KNOWN)}: pip install 'milepost[verl]'")
 
 
 def register_credit(name: str, credit: Credit) -> Estimator:
@@ -27,7 +43,7 @@ def register_credit(name: str, credit: Credit) -> Estimator:
         What verl calls.
 
     Raises:
-        SettingError: the rule needs what verl does not tell an estimator.
+        SettingError: the rule needs what verl does not tell an estimator, or is a class in place of a rule.
     """
     estimator = Estimator(credit=credit)
     optional.load("verl.trainer.ppo.core_algos", extra="verl", purpose=_PURPOSE).register_adv_est(name)(estimator)
@@ -35,7 +51,12 @@ def register_credit(name: str, credit: Credit) -> Estimator:
 
 
 def register() -> None:
-    """Register everything that milepost brings; doing it again changes nothing."""
+    """Register everything that milepost brings; doing it again changes nothing.
+
+    Raises:
+        SettingError: a verl whose seam is not known.
+    """
+    check_version(optional.load("verl", extra="verl", purpose=_PURPOSE).__version__)
     for name, credit in ESTIMATORS.items():
         register_credit(name, credit)
     algorithms = optional.load("verl.trainer.ppo.core_algos", extra="verl", purpose=_PURPOSE)

@@ -147,6 +147,7 @@ def chooser_for(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) ->
 
     Raises:
         SettingError: no recipe is named, it does not train, or verl would load rows in processes of their own.
+        UnknownName: the recipe, or a setting of it, does not exist.
     """
     named = cast("Mapping[str, Any]", config.get("milepost") or {})
     if "recipe" not in named:
@@ -159,7 +160,7 @@ def chooser_for(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) ->
             f"data.dataloader_num_workers is {config['dataloader_num_workers']}, and a task choice must learn in the "
             "process that draws: set it to 0."
         )
-    job = recipes.builder(str(named["recipe"]))(**dict(named.get("settings") or {}))
+    job = recipes.built(str(named["recipe"]), dict(named.get("settings") or {}))
     if not isinstance(job, Train):
         raise SettingError(f"verl trains, and the recipe {named['recipe']!r} built a {type(job).__name__}.")
     return Chooser.of(job.choice, tasks_of(rows), seed=int(named.get("seed") or 0))
