@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from milepost.errors import MilepostError, SettingError
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 """Of the workers: torch's idle threads otherwise spin and starve their neighbours."""
 _MOST_BLOCKS = 1000
+_PATIENCE = 5.0
+"""Seconds in which a cluster must take a connection."""
 _TRIES = 4
 """Ray waits 30 s for its own processes and gives up: on a busy machine that is too short."""
 
@@ -35,7 +38,7 @@ def cluster(address: str = "auto", *, cpus: int | None = None) -> Generator[Any]
 
     Raises:
         MissingExtra: Ray is not installed.
-        SettingError: nothing answers at the address.
+        SettingError: nothing answers at the address, or at that of RAY_ADDRESS.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would otherwise report its use to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -55,14 +58,12 @@ def _connect(ray: Any, address: str, cpus: int | None) -> None:
     environment = {"env_vars": {**_ENVIRONMENT, "PYTHONPATH": here}}
     quiet: Any = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
     if address != "local":
+        _reach(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, ValueError) as error:
             if address != "auto":
-                raise SettingError(
-                    f"No cluster of Ray answers at {address!r} ({error}): start one with `ray start --head`, or use "
-                    '"auto".'
-                ) from error
+                raise _silent(address, error) from error
         else:
             return
     for trial in range(_TRIES):
@@ -74,6 +75,24 @@ def _connect(ray: Any, address: str, cpus: int | None) -> None:
                 raise
         else:
             return
+
+
+def _reach(address: str) -> None:
+    """Raise `SettingError` where no one listens at HOST:PORT or ray://HOST:PORT: Ray would wait there for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # another form, on which Ray has the word
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise _silent(address, error) from error
+
+
+def _silent(address: str, error: Exception) -> SettingError:
+    return SettingError(
+        f'No cluster of Ray answers at {address!r} ({error}): start one with `ray start --head`, or use "auto" '
+        "without RAY_ADDRESS."
+    )
 
 
 def mapped(work: Callable[[Row], Row], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
