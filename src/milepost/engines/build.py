@@ -9,7 +9,7 @@ from typing import Any
 
 from milepost import keys, recipe
 from milepost.credit.returns import Advantages, NStep
-from milepost.engines.images import models, pipelines
+from milepost.engines.images import models, own_reward, pipelines
 from milepost.engines.settings import RunSettings
 from milepost.environments import by_name
 from milepost.environments.control.by_name import surveyed
@@ -118,7 +118,7 @@ def job(settings: RunSettings) -> Train:
 
     Raises:
         UnknownName: the recipe has no such setting.
-        SettingError: a setting of the recipe has the wrong type.
+        SettingError: a setting of the recipe has the wrong type, or a function does not fit the tasks.
     """
     work = recipe.built(settings.recipe, settings.settings)
     if not isinstance(work, Train):
@@ -127,6 +127,8 @@ def job(settings: RunSettings) -> Train:
         )
     if not settings.reward or by_name.PROMPTS in settings.tasks.names:  # scores of pictures need the pipeline
         return work
+    if by_name.DIGITS in settings.tasks.names:
+        return own_reward.scored(settings, work)
     own = tuple(Function(source=source) for source in settings.reward)
     for reward in own:
         reward.load()  # a function that is not there is found before the first answer, not after

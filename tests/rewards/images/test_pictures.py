@@ -2,7 +2,7 @@
 
 import torch
 
-from milepost.rewards.images.pictures import Decoded
+from milepost.rewards.images.pictures import Decoded, coloured
 from milepost.rewards.images.scorers import ClassLogProb, Compressibility
 
 
@@ -36,3 +36,10 @@ def test_compressibility_takes_colours():
     flat, busy = torch.zeros(1, 3, 16, 16), torch.linspace(-1, 1, 768).view(1, 3, 16, 16)
     label = torch.zeros(1, dtype=torch.int64)
     assert float(Compressibility()(flat, label)) > float(Compressibility()(busy, label))
+
+
+def test_shades_are_three_equal_colours():
+    image = torch.linspace(-1, 1, 24).view(2, 3, 4)
+    found = coloured(image)
+    assert found.shape == (2, 3, 3, 4)
+    assert all(torch.equal(found[:, channel], image) for channel in range(3))

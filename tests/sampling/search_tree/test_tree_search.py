@@ -85,7 +85,7 @@ def test_draws_approach_the_target_and_visited_leaves_do_not(record_property):
 
 @pytest.mark.statistical
 def test_a_search_keeps_up_with_the_best_of_n_where_the_target_is_rare(record_property):
-    """14 symbols, 1400 calls, 30 trees: in the mean not a match behind; equal searches would be 4.5 standard errors off.
+    """14 symbols, 1400 calls, 30 trees: not a match behind in the mean, which is 4.5 standard errors from equality.
 
     Eight of ten trees at least as good, as the specification asks, holds for some keys and not for others.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jaxtyping import Float
 from torch import Tensor
 
 from milepost.rewards.images.scorers import Scorer
@@ -39,3 +40,22 @@ class Decoded:
     def __call__(self, image: Tensor, label: Tensor) -> Tensor:
         """One score per latent."""
         return self.scorer(self.decode(image), label)
+
+
+def coloured(image: Float[Tensor, "n h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Images of shades as pictures of colours: three equal channels.
+
+        colour[c, y, x] = image[y, x] for c = 0, 1, 2
+
+    Args:
+        image: shades in [-1, 1], such as the digits.
+
+    Returns:
+        Pictures in [-1, 1].
+
+    Example:
+        >>> import torch
+        >>> coloured(torch.zeros(2, 8, 8)).shape
+        torch.Size([2, 3, 8, 8])
+    """
+    return image[:, None].repeat(1, 3, 1, 1)
