@@ -33,14 +33,14 @@ CARD = Card(
         "test_with_noise_at_one_step_it_is_flow_grpo_there",
         "the gain is nearer to the true advantage of a step than the final score": "tests/recipes/test_densegrpo.py::"
         "test_gains_follow_the_true_advantage",
-        "calibration lowers the noise until gains and losses balance": "tests/recipes/test_densegrpo.py::"
-        "test_calibration_balances_gains_and_losses",
+        "rounds of calibration, by hand, lower too much noise to the balance and too little to the bound": "tests/"
+        "recipes/test_densegrpo.py::test_calibration_balances_gains_and_losses",
         "it learns from fewer images, and pays more model calls for each": "tests/recipes/test_densegrpo.py::"
         "test_learns_from_fewer_images_at_more_calls",
     },
     departs=(
-        "the calibration (noise.rebalanced) is run by hand and its result given as levels; the default is Flow-GRPO's",
-        "what departs in flow-grpo departs here too",
+        "one round of calibration, noise.rebalanced, is all there is: no loop, no balance measured on a model; see levels",
+        "what departs in flow-grpo departs here too; credit by gains to go is not built",
     ),
     advice=(
         "With 10 steps an image costs 65 model calls instead of 10: compare it per model call, not per update.",
