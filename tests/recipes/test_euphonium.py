@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from milepost import keys
 from milepost.engines import local
@@ -14,10 +15,14 @@ from milepost.environments.denoising import Denoising
 from milepost.objectives.clipped import Clipped
 from milepost.objectives.combined.exact_kl import TowardsSampler
 from milepost.policies.flow import digits, kernel
+from milepost.policies.flow.denoiser import Denoiser
 from milepost.policies.flow.guidance import Langevin, Tilted
+from milepost.policies.flow.noise import EvenNoise, Grid
+from milepost.policies.flow.process import Process
 from milepost.recipes import euphonium
 from milepost.rewards import combine
 from milepost.rewards.images.noisy import NoisyClass
+from milepost.rewards.images.reward import ImageScore
 from milepost.sampling.frontier import Draw, grow
 from milepost.sampling.independent import Independent
 from milepost.testing.recipes import check_recipe
@@ -34,22 +39,63 @@ def scored(forest, job):
     return combine.Scored(rewards=job.rewards, weights=job.weights)(forest, torch.arange(len(forest)))
 
 
-@pytest.mark.statistical
-def test_zero_sum():
-    """E[A grad log p] / grad mean is Cov(A, delta + std eps) / std^2: a shift common to a group moves nothing.
+class Constant(nn.Module):
+    """One number for a velocity, in one dimension."""
 
-    One step of one dimension, groups of 8, reward 2 x: with the shift and without it the same, to 5 standard errors.
+    shape = (1,)
+
+    def __init__(self):
+        super().__init__()
+        self.velocity = nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, latent, time, condition):
+        return self.velocity.expand_as(latent)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Size:
+    """The image itself, a number."""
+
+    range, differentiable = (-100.0, 100.0), False
+
+    def __call__(self, image, label):
+        return image.squeeze(1)
+
+
+def pushed(push, *, images, credited=True):
+    """Gradient of credit times log-probability in the velocity, after a step guided by a constant slope; the forest."""
+    guide = Langevin(value=lambda x, t, c: push * x.sum(1), density="bare") if push else None
+    process = Process(grid=Grid(steps=2), noise=EvenNoise(level=0.5))
+    policy = Denoiser(network=Constant(), process=process, guide=guide)
+    draws = [Draw(task=WORLD.train()[0])]
+    forest = grow(draws, policy=policy, environment=WORLD, sampler=Independent(width=images), key=KEY)
+    score = combine.Scored(rewards=(ImageScore(scorer=Size(), name="size"),), weights=(1.0,))
+    forest = euphonium.build().credit(score(forest, torch.arange(len(forest))))
+    rows = (forest["stochastic"] & forest.valid("stochastic")).nonzero().squeeze(1)
+    now = policy.log_prob(forest, rows)
+    torch.testing.assert_close(now.detach(), forest["log_prob"][rows].float(), atol=1e-5, rtol=1e-5)
+    weight = forest["advantage"][rows].float() if credited else torch.ones(len(rows))
+    (weight * now).mean().backward()
+    return float(policy.network.velocity.grad), forest
+
+
+@pytest.mark.statistical
+def test_zero_sum(record_property):
+    """A guidance that shifts a whole group moves nothing: the gradient is that without it, and E is -D / sd(x).
+
+    One step of one dimension, 4000 images of one class. The images are shifted, log-probabilities are of the bare
+    kernel, and credit sums to 0 over the group; with a constant in place of credit the shift does count.
     """
-    groups, size, std, found = 20_000, 8, 0.5, []
-    for delta in (0.0, 0.7):
-        noise = torch.from_numpy(keys.normal([3], (groups, size))[0])
-        drawn = delta + std * noise  # the bare mean is 0
-        reward = 2 * drawn
-        credit = reward - reward.mean(1, keepdim=True)
-        found.append((credit * drawn / std**2).mean(1))  # grad of the bare log-probability in its mean
-    gap = found[1] - found[0]
-    assert abs(float(gap.mean())) < 5 * float(gap.std()) / groups**0.5 + 1e-9
-    assert float(found[0].mean()) == pytest.approx(2 * (1 - 1 / size), rel=0.02)
+    bare, _ = pushed(0.0, images=4000)
+    guided, forest = pushed(4.0, images=4000)
+    shift = forest["shift"][forest["stochastic"] & forest.valid("stochastic")]
+    record_property("gradient", (bare, guided))
+    assert shift.flatten().tolist() == pytest.approx([0.25] * 4000)  # std^2 / (2 beta) of the slope 4
+    assert guided == pytest.approx(bare, abs=1e-4)
+    spread = (0.9375**2 + 0.125) ** 0.5  # of x = 0.9375 noise + std eps, std^2 = 0.125
+    assert bare == pytest.approx(-0.5 / spread, abs=5 * 1.42 / 4000**0.5)
+    moved = pushed(4.0, images=400, credited=False)[0] - pushed(0.0, images=400, credited=False)[0]
+    assert moved == pytest.approx(-0.5 * 0.25 / 0.125, rel=1e-3)
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ CARD = Card(
         "test_learns_from_fewer_images_at_more_calls",
     },
     departs=(
-        "one round of calibration, noise.rebalanced, is all there is: no loop, no balance measured on a model; see levels",
+        "one round of calibration, noise.rebalanced, is all there is: no loop, no balance measured on a model",
         "what departs in flow-grpo departs here too; credit by gains to go is not built",
     ),
     advice=(
