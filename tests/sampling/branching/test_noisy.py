@@ -89,3 +89,12 @@ def test_numbers_are_checked():
     for change in ({"widths": ()}, {"widths": (0,)}, {"trees": 0}):
         with pytest.raises(SettingError, match=next(iter(change))):
             NoisyTree(process=process, **change)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4])
+def test_more_forks_than_steps_with_noise_are_refused(steps):
+    """Three steps have noise at two of them: four forks would be two, and 32 images 8, without a word."""
+    noise = Window(inner=EvenNoise(level=0.1), size=4)
+    with pytest.raises(SettingError, match=rf"only {steps - 1} of {steps} denoising steps.*at least 5 denoising steps"):
+        NoisyTree(process=Process(grid=Grid(steps=steps), noise=noise), widths=(2, 2, 2, 2))
+    NoisyTree(process=Process(grid=Grid(steps=5), noise=noise), widths=(2, 2, 2, 2))

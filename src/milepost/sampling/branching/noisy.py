@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from milepost import checks
+from milepost.errors import SettingError
 from milepost.forest import Forest
 from milepost.part import Extension
 from milepost.sampling.branching.choosing import Told
@@ -48,11 +49,18 @@ class NoisyTree:
     """Draws of the first noise."""
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check the numbers, and that there is a step with noise for each width."""
         checks.not_empty("widths", self.widths)
         checks.at_least("trees", self.trees, 1)
         for width in self.widths:
             checks.at_least("widths", width, 1)
+        noisy, steps = int((self.process.levels(0) > 0).sum()), len(self.process.levels(0))
+        if noisy < len(self.widths):
+            raise SettingError(
+                f"widths={self.widths} fork at {len(self.widths)} steps with noise, but only {noisy} of {steps} "
+                f"denoising steps have any, and the last never has: a tree would have fewer images. Take "
+                f"at least {len(self.widths) + 1} denoising steps, or fewer widths."
+            )
 
     def counts(self, depth: Tensor, version: int) -> Tensor:
         """Children of rows by the number of steps before them, the draw of the noise included.
