@@ -12,6 +12,7 @@ from milepost.jail.worker import Worker, answers_of, judged
 from milepost.programs.program import Limits, Program
 
 LIMITS = Limits(timeout_s=0.3)
+REPLY = {"first": "confined", "answers": ['{"value": 1}'], "output": "said", "over": "", "ended": "", "seconds": 0.1}
 DOUBLE = Program(source="def compute_reward(x): return 2 * x")
 
 
@@ -65,6 +66,9 @@ def test_what_cannot_start_is_refused():
         ("", "reward_error: the answer is not JSON"),
         ('{"error": "a\\u001b\\nb"}', "reward_error: a\ufffd b"),
         ('{"limit": "memory"}', "sandbox_limit: memory"),
+        ('{"unconfined": "no"}', "reward_error: the answer has no form"),
+        ('{"value": ["\\ud800"]}', "reward_error: the answer has text that is no Unicode"),
+        ('{"value": {"\\udfff": 1}}', "reward_error: the answer has text that is no Unicode"),
     ],
 )
 def test_answers_that_are_none(text, reason):
@@ -75,7 +79,7 @@ def test_answers_that_are_none(text, reason):
 
 def test_a_program_that_was_not_confined_is_never_an_answer():
     with pytest.raises(SandboxError, match="could not be confined: no"):
-        judged('{"unconfined": "no"}', LIMITS)
+        answers_of({**REPLY, "first": "unconfined: no", "answers": []}, LIMITS, 1)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +92,14 @@ def test_a_program_that_was_not_confined_is_never_an_answer():
     ],
 )
 def test_the_first_call_without_an_answer_has_the_reason(over, ended, reason):
-    reply = {"answers": ['{"value": 1}'], "output": "said", "over": over, "ended": ended, "seconds": 0.1}
-    first, second = answers_of(reply, LIMITS, 3)
+    first, second = answers_of({**REPLY, "over": over, "ended": ended}, LIMITS, 3)
     assert (first.value, first.reason, first.output) == (1, None, "said")
     assert second.reason == reason
+
+
+def test_what_it_printed_has_no_control_characters():
+    (found,) = answers_of({**REPLY, "output": "a\x1b[2J\r\n\tb\u202e\x9b"}, LIMITS, 1)
+    assert found.output == "a\ufffd[2J\ufffd\n\tb\ufffd\ufffd"
 
 
 def test_one_that_is_forgotten_is_ended():

@@ -20,7 +20,7 @@ import milepost
 from milepost import optional
 from milepost.errors import FormatError, SandboxError, SettingError
 from milepost.jail import process
-from milepost.programs.answers import in_words, read_answer
+from milepost.programs.answers import in_lines, in_words, read_answer
 from milepost.programs.program import Answer, Limits, Program
 
 _PURPOSE = "Running programs in the interpreter"
@@ -129,7 +129,7 @@ class Interpreter:
         value, reason = self._fed(program, dict(inputs), printed)
         if printed.over:
             value, reason = None, "sandbox_limit: output"
-        return Answer(value=value, reason=reason, output=printed.text, seconds=time.monotonic() - begun)
+        return Answer(value=value, reason=reason, output=in_lines(printed.text), seconds=time.monotonic() - begun)
 
     def _fed(self, program: Program, inputs: dict[str, Any], printed: _Printed) -> tuple[Any, str | None]:
         """The value, or the reason why there is none."""

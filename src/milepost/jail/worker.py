@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import os
@@ -20,7 +21,7 @@ from typing import Any, cast
 import milepost
 from milepost.errors import FormatError, SandboxError
 from milepost.jail import frames
-from milepost.programs.answers import in_words, read_answer
+from milepost.programs.answers import in_lines, in_words, read_answer
 from milepost.programs.program import Answer, Limits, Program
 
 START_S = 60.0
@@ -29,6 +30,8 @@ GRACE_S = 1.0
 """Seconds beyond a call's limit after which a serving process that does not answer is ended."""
 MOST_CALLS = 10_000
 LONGEST_LIFE_S = 600.0
+CONFINED = "confined"
+"""What a child says before it runs the program; only what it says instead can tell that it is not confined."""
 
 _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
@@ -139,8 +142,9 @@ class Worker:
         """
         self.calls += len(inputs)
         deadline = time.monotonic() + self.limits.timeout_s * len(inputs) + GRACE_S
+        nonce = hashlib.sha256(f"{self.born!r} {self.calls}".encode()).hexdigest()  # tells no number of calls
         try:
-            frames.send(self._pipe_in, json.dumps({"number": self.calls, "inputs": [*map(dict, inputs)]}).encode())
+            frames.send(self._pipe_in, json.dumps({"nonce": nonce, "inputs": [*map(dict, inputs)]}).encode())
             reply = json.loads(frames.receive(self._pipe_out, deadline=deadline))
         except (EOFError, TimeoutError, OSError) as error:
             self.close()
@@ -148,7 +152,7 @@ class Worker:
         except BaseException:
             self.close()  # a late reply must never answer the next call
             raise
-        if reply["number"] != self.calls:
+        if reply["nonce"] != nonce:
             self.close()
             raise SandboxError("the process that runs programs answered another call")
         return answers_of(reply, self.limits, len(inputs))
@@ -181,7 +185,8 @@ def answers_of(reply: Mapping[str, Any], limits: Limits, asked: int) -> list[Ans
     """Read what the serving process heard of a child.
 
     Args:
-        reply: `answers` (JSON that the program wrote, or tried to), `output`, `over` (limit that it broke), `ended`,
+        reply: `first` (said before the program ran: whether it is confined),
+            `answers` (JSON that the program wrote, or tried to), `output`, `over` (limit that it broke), `ended`,
             `seconds`.
         limits: of every call.
         asked: calls that were asked for.
@@ -192,7 +197,12 @@ def answers_of(reply: Mapping[str, Any], limits: Limits, asked: int) -> list[Ans
     Raises:
         SandboxError: the program was not run, because its process could not be confined.
     """
-    output, texts = str(reply["output"]), list(reply["answers"])
+    first = str(reply["first"])
+    if first and first != CONFINED:
+        raise SandboxError(
+            f"the program was not run, because its process could not be confined: {in_words(first.partition(':')[2])}"
+        )
+    output, texts = in_lines(str(reply["output"])), list(reply["answers"])
     seconds = float(reply["seconds"]) / max(1, len(texts))
     found = [dataclasses.replace(judged(text, limits), output=output, seconds=seconds) for text in texts]
     if len(found) == asked:
@@ -217,9 +227,6 @@ def judged(text: str, limits: Limits) -> Answer:
 
     Returns:
         The value, or the reason why there is none.
-
-    Raises:
-        SandboxError: the program was not run, because its process could not be confined.
     """
     try:
         found = read_answer(text.encode("utf-8", "replace"), longest=limits.answer_bytes)
@@ -229,8 +236,8 @@ def judged(text: str, limits: Limits) -> Answer:
         return Answer(reason="reward_error: the answer has no form that can be read")
     ((kind, value),) = cast("dict[str, Any]", found).items()
     words = in_words(str(value))
-    if kind == "unconfined":
-        raise SandboxError(f"the program was not run, because its process could not be confined: {words}")
     if kind == "value":
         return Answer(value=value)
+    if kind not in ("limit", "error"):
+        return Answer(reason="reward_error: the answer has no form that can be read")
     return Answer(reason=f"{'sandbox_limit' if kind == 'limit' else 'reward_error'}: {words}")

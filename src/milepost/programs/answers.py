@@ -25,6 +25,22 @@ def in_words(text: str) -> str:
     return "".join(one if one.isprintable() else "\ufffd" for one in line)
 
 
+def in_lines(text: str) -> str:
+    """Text that a program printed, without control characters; its line breaks and tabs stay.
+
+    Args:
+        text: anything.
+
+    Returns:
+        As many characters; what cannot be shown is replaced.
+
+    Example:
+        >>> in_lines("a" + chr(27) + "[2J")
+        'a\ufffd[2J'
+    """
+    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
+
+
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no finite number")
 
@@ -67,7 +83,8 @@ def read_answer(text: bytes, *, longest: int) -> Any:
         The value.
 
     Raises:
-        FormatError: too long, not JSON, too deep, or a number that is not finite or absurdly long.
+        FormatError: too long, not JSON, too deep, half a pair of surrogates, or a number that is not finite or
+            absurdly long.
 
     Example:
         >>> read_answer(b"[1, 2.5]", longest=100)
@@ -81,6 +98,10 @@ def read_answer(text: bytes, *, longest: int) -> Any:
         raise FormatError(f"the answer is not JSON of finite numbers: {str(error)[:100]}") from error
     if _depth(value) > DEPTH:
         raise FormatError(f"the answer nests deeper than {DEPTH}")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise FormatError("the answer has text that is no Unicode: half of a pair of surrogates") from error
     return value
 
 
