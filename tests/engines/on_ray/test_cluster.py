@@ -89,10 +89,11 @@ def test_addresses_that_are_none(monkeypatch, address):
         pass
 
 
-def test_where_one_listens_ray_is_asked(monkeypatch):
+@pytest.mark.parametrize("form", ["{}", "ray://{}"])
+def test_where_one_listens_ray_is_asked(monkeypatch, form):
     monkeypatch.setattr(clusters.optional, "load", lambda *_, **__: Unasked)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+        address = form.format(f"127.0.0.1:{server.getsockname()[1]}")
         with pytest.raises(AssertionError, match="Ray was asked"), cluster(address):
             pass
 

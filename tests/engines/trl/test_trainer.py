@@ -166,6 +166,12 @@ def test_what_cannot_run_is_told_at_once(named, message, tmp_path):
         trained(GRPOTrainer, tmp_path, **named)
 
 
+def test_a_recipe_that_was_not_built_is_told_before_anything_is_loaded():
+    for named in ({}, {"environment": object()}):
+        with pytest.raises(SettingError, match=r"pass what `a_grae\.build"):
+            GRPOTrainer(recipe="a-grae", **named)
+
+
 def test_a_choice_of_tasks_and_a_stream_of_rows_are_refused(tmp_path):
     stream = dataset().to_iterable_dataset()
     named = {"model": str(EMBEDDED), "reward_funcs": odd, "train_dataset": stream, "args": config(tmp_path)}
