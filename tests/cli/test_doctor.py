@@ -1,6 +1,9 @@
 """`milepost doctor` finds what is wrong with a reward, and says so by its exit code."""
 
 import json
+import re
+import time
+from pathlib import Path
 
 import pytest
 
@@ -110,6 +113,8 @@ def test_what_is_printed(folder, capsys, monkeypatch):
         (["absent.py", "--reference", "gold.jsonl"], "does not exist"),
         (["sound.py", "--reference", "absent.jsonl"], "does not exist"),
         (["sound.py", "--reference", "gold.jsonl", "--template", "x"], "no place for the answer"),
+        (["program.py", "--reference", "gold.jsonl", "--jail", "external"], "from Python only"),
+        (["sound.py", "--reference", "gold.jsonl", "--jail", "process"], "is given any of prompt, completion"),
         (["os:getpid", "--reference", "gold.jsonl", "--jail", "process"], "--jail runs a file"),
     ],
 )
@@ -145,3 +150,63 @@ def test_a_file_that_is_not_python(tmp_path):
     (tmp_path / "x.py").write_text("def (:")
     with pytest.raises(SettingError, match="is not Python"):
         doctor.only_function(tmp_path / "x.py")
+
+
+@pytest.mark.parametrize(
+    ("takes", "given"),
+    [
+        ("completion, record", ("completion", "record")),
+        ("references, *, prompt", ("prompt", "references")),
+        ("completion, weight=2", ("completion",)),
+        ("**fields", ("prompt", "completion", "record")),
+        ("references, **fields", ("prompt", "completion", "record", "references")),
+    ],
+)
+def test_a_program_is_given_what_it_takes(takes, given):
+    assert doctor.fields_of(f"def other(x): ...\ndef f({takes}): raise SystemExit", "f") == given
+
+
+@pytest.mark.parametrize("takes", ["", "text", "completion, /", "completion, *, text", "weight=1"])
+def test_a_program_that_asks_for_something_else(takes):
+    with pytest.raises(SettingError, match="is given any of prompt, completion, record, references"):
+        doctor.fields_of(f"def f({takes}): ...", "f")
+
+
+def test_a_name_that_is_no_function_is_given_the_usual():
+    assert doctor.fields_of("def f(:", "f") == ("prompt", "completion", "record")
+    assert doctor.fields_of("f = print", "f") == ("prompt", "completion", "record")
+
+
+def test_the_program_of_the_page(ask, folder):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "doctor.md"
+    (source,) = re.findall(r'Program\(source="(.*)"\)', page.read_text())
+    (folder / "page.py").write_text(source)
+    code, (found,) = ask("page.py", "--reference", "gold.jsonl", "--jail", "process")
+    assert (code, found["fit"]) == (0, True), problems(found)
+
+
+def test_a_program_without_end_is_asked_no_further(folder, capsys):
+    (folder / "endless.py").write_text("def compute_reward(completion):\n    while True: pass\n")
+    begun = time.monotonic()
+    assert doctor.main(["endless.py", "--reference", "gold.jsonl", "--jail", "process"]) == 1
+    assert time.monotonic() - begun < 20
+    text = capsys.readouterr().out
+    assert "(5 answers to 12 tasks)" in text
+    assert "PROBLEM  too slow  5 answers in a row took too long" in text
+
+
+def test_it_says_how_far_it_is(folder, capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "_SAY_EVERY_S", 0.0)
+    doctor.main(["program.py", "--reference", "gold.jsonl", "--jail", "interpreter"])
+    said = capsys.readouterr().err
+    assert "asked: 10 of " in said
+    assert "asked again: 10 of " in said
+
+
+def test_what_fails_always_is_not_measured(folder, capsys):
+    (folder / "broken.py").write_text("def compute_reward(completion): return 1 / 0\n")
+    assert doctor.main(["broken.py", "--reference", "gold.jsonl", "--jail", "interpreter"]) == 1
+    rows = {row[14:].split("  ")[0].strip(): row[:12].strip() for row in capsys.readouterr().out.splitlines()[1:]}
+    bad = ["accepts references", "never fails"]
+    assert [check for check, verdict in rows.items() if verdict == "PROBLEM"] == bad
+    assert [check for check, verdict in rows.items() if verdict == "ok"] == ["fast"]

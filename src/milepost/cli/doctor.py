@@ -27,6 +27,10 @@ ALL = "reasoning-gym"
 _ANSWER = "<answer>{}</answer>"
 _TIMED = 8
 """Answers that are asked about one by one, to see how long one takes."""
+_LATE_IN_A_ROW = 5
+"""Answers that may take too long one after the other before a reward is asked no more; also asked about at once."""
+_SAY_EVERY_S = 2.0
+"""Seconds between words about how far it is."""
 _LEVELS = ("interpreter", "process")
 
 
@@ -110,6 +114,8 @@ def _generators() -> list[str]:
 def _one(source: str, options: argparse.Namespace) -> Diagnosis:
     if ":" not in source and not source.endswith(".py"):
         return _generator(source, options.tasks)
+    if options.jail == "external":
+        raise SettingError("--jail external is had from Python only: levels.opened('external', command=(...)).")
     if options.reference is None:
         raise SettingError("A reward of your own is examined with right answers: add --reference gold.jsonl.")
     cases, template = read_cases(options.reference), options.template or "{}"
@@ -187,7 +193,48 @@ def _reward(source: str, jail: str | None) -> Reward:
     if not place.endswith(".py") or not Path(place).is_file():
         raise SettingError(f"--jail runs a file, and {place!r} is none.")
     program = Program(source=Path(place).read_text(encoding="utf-8"), entry=name)
-    return TrajectoryProgram(program=program, jail=levels.opened(jail or "process"))
+    return TrajectoryProgram(
+        program=program, jail=levels.opened(jail or "process"), fields=fields_of(program.source, name)
+    )
+
+
+def fields_of(source: str, entry: str) -> tuple[str, ...]:
+    """What a program is given: its arguments, read from its text without running it.
+
+    Args:
+        source: the program.
+        entry: its function.
+
+    Returns:
+        Those of `rewards.program.LEAF_FIELDS` that the function takes; "prompt", "completion" and "record" where it
+        takes any by `**`, or is no function that the text defines.
+
+    Raises:
+        SettingError: it needs an argument that no program is given.
+    """
+    from milepost.rewards.program import LEAF_FIELDS
+
+    usual = ("prompt", "completion", "record")
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError):
+        body = []  # it is the level that says so, for every answer
+    found = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == entry]
+    if not found:
+        return usual
+    takes = found[-1].args
+    plain = [*takes.posonlyargs, *takes.args]
+    required = plain[: len(plain) - len(takes.defaults)]
+    required += [one for one, default in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if default is None]
+    unknown = [one.arg for one in required if one.arg not in LEAF_FIELDS or one in takes.posonlyargs]
+    names = {one.arg for one in [*takes.args, *takes.kwonlyargs]}
+    given = tuple(field for field in LEAF_FIELDS if field in names or (takes.kwarg and field in usual))
+    if unknown or not given:
+        raise SettingError(
+            f"{entry} asks for ({ast.unparse(takes)}): a program in a jail is given any of "
+            f"{', '.join(LEAF_FIELDS)}, by name."
+        )
+    return given
 
 
 def only_function(path: Path) -> str:
@@ -236,8 +283,19 @@ def diagnose(reward: Reward, cases: Sequence[Case], *, source: str, template: st
     if "{}" not in template:
         raise SettingError(f"template={template!r} has no place for the answer: write it with {{}}.")
     asked = questions(cases)
-    replies = _ask(reward, cases, asked, template)
-    again = _ask(reward, cases, asked[::-1], template)[::-1]
+    replies = _patiently(reward, cases, asked, template, "asked")
+    if len(replies) < len(asked):
+        late = Finding(
+            check="too slow",
+            ok=False,
+            measure=float(_LATE_IN_A_ROW),
+            limit=_LATE_IN_A_ROW - 1.0,
+            text=f"{_LATE_IN_A_ROW} answers in a row took too long, the last is {asked[len(replies) - 1].text!r:.60} "
+            f"to task {asked[len(replies) - 1].case}: not asked further, nothing else was measured",
+        )
+        return Diagnosis(source=source, cases=len(cases), asked=len(replies), findings=(late,))
+    again = _patiently(reward, cases, asked[::-1], template, "asked again")[::-1]
+    again = [Reply(value=None, reason="reward_timeout: not asked")] * (len(asked) - len(again)) + again
     seconds: list[float] = []
     for question in asked[:: max(1, len(asked) // _TIMED)][:_TIMED]:
         begun = time.perf_counter()
@@ -245,6 +303,26 @@ def diagnose(reward: Reward, cases: Sequence[Case], *, source: str, template: st
         seconds.append(time.perf_counter() - begun)
     findings = examine(asked, replies, again, seconds)
     return Diagnosis(source=source, cases=len(cases), asked=len(asked), findings=findings)
+
+
+def _patiently(
+    reward: Reward, cases: Sequence[Case], asked: Sequence[Question], template: str, words: str
+) -> list[Reply]:
+    """Ask a program in small parts and say how far it is; fewer replies than questions after too many came too late."""
+    from milepost.rewards.program import TrajectoryProgram
+
+    part = _LATE_IN_A_ROW if isinstance(reward, TrajectoryProgram) else len(asked)
+    found: list[Reply] = []
+    said = time.monotonic()
+    while len(found) < len(asked):
+        found += _ask(reward, cases, asked[len(found) : len(found) + part], template)
+        last = found[-_LATE_IN_A_ROW:]
+        if len(last) == _LATE_IN_A_ROW and all((one.reason or "").startswith("reward_timeout") for one in last):
+            break
+        if time.monotonic() - said > _SAY_EVERY_S:
+            said = time.monotonic()
+            output.warn(f"{words}: {len(found)} of {len(asked)} answers")
+    return found
 
 
 def _ask(reward: Reward, cases: Sequence[Case], asked: Sequence[Question], template: str) -> list[Reply]:
@@ -274,10 +352,16 @@ def _ask(reward: Reward, cases: Sequence[Case], asked: Sequence[Question], templ
 def _text(found: Diagnosis) -> str:
     if found.refused:
         return f"{found.source}: not examined, because {found.refused}"
-    rows = [("ok" if one.ok else "PROBLEM", one.check, one.text) for one in found.findings]
+    rows = [(_verdict(one), one.check, one.text) for one in found.findings]
     verdict = "fit to train on" if found.fit else "not fit to train on"
     head = f"{found.source}: {verdict} ({found.asked} answers to {found.cases} tasks)"
     return f"{head}\n{output.table(rows)}"
+
+
+def _verdict(finding: Finding) -> str:
+    if not finding.ok:
+        return "PROBLEM"
+    return "not measured" if math.isnan(finding.measure) else "ok"
 
 
 def _table(found: Sequence[Diagnosis]) -> str:

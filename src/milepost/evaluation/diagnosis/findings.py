@@ -113,7 +113,9 @@ def _paid(questions: Sequence[Question], replies: Sequence[Reply], kinds: Sequen
 
 
 def _share(check: str, count: int, total: int, limit: float, words: str, example: str = "") -> Finding:
-    share = count / total if total else math.nan
+    if not total:
+        return Finding(check=check, ok=True, measure=math.nan, limit=limit, text="nothing to compare: not measured")
+    share = count / total
     ok = not share > limit
     return Finding(
         check=check, ok=ok, measure=share, limit=limit, text=f"{count} of {total} {words}" + ("" if ok else example)
@@ -146,7 +148,9 @@ def _wrong(
     check: str, kinds: Sequence[str], questions: Sequence[Question], replies: Sequence[Reply], limit: float
 ) -> Finding:
     places = _paid(questions, replies, kinds, full_marks(questions, replies))
-    total = sum(question.kind in kinds for question in questions)
+    total = sum(
+        question.kind in kinds and reply.value is not None for question, reply in zip(questions, replies, strict=True)
+    )
     words = f"answers ({', '.join(kinds)}) had full marks"
     return _share(check, len(places), total, limit, words, _example(questions, replies, places))
 
@@ -155,9 +159,14 @@ def _constant(questions: Sequence[Question], replies: Sequence[Reply], full: flo
     """One answer to every task; where few references differ, one answer may well be right often."""
     different = len({question.text for question in questions if question.kind == "reference"})
     paid = _paid(questions, replies, ("constant",), full)
+    answered = any(
+        one.kind == "constant" and reply.value is not None for one, reply in zip(questions, replies, strict=True)
+    )
     texts = [question.text for question in questions if question.kind == "constant"]
     counts = {text: sum(questions[place].text == text for place in paid) for text in dict.fromkeys(texts)}
     worst = max(counts, key=lambda text: counts[text] / texts.count(text), default="")
+    if worst and not answered:
+        return _share("no constant pays", 0, 0, limits.constant_paid, "")
     if different < 3 or not worst:
         words = f"only {different} different references: not measured"
         return Finding(check="no constant pays", ok=True, measure=math.nan, limit=limits.constant_paid, text=words)
@@ -171,6 +180,8 @@ def _length(questions: Sequence[Question], replies: Sequence[Reply], full: float
         for question, reply in zip(questions, replies, strict=True)
         if question.kind == "length" and reply.value is not None
     ]
+    if not pairs:
+        return _share("length does not pay", 0, 0, limits.length, "")
     rho = rank_correlation([words for words, _ in pairs], [value for _, value in pairs])
     values = [value for _, value in pairs]
     scale = abs(full) if math.isfinite(full) and full else 1.0
@@ -230,6 +241,8 @@ def _failures(questions: Sequence[Question], replies: Sequence[Reply], limits: T
 
 
 def _changes(questions: Sequence[Question], replies: Sequence[Reply], again: Sequence[Reply]) -> Finding:
+    if all(one.value is None for one in (*replies, *again)):
+        return _share("stable", 0, 0, 0.0, "")
     moved = [
         place
         for place, (one, other) in enumerate(zip(replies, again, strict=True))
