@@ -24,6 +24,7 @@ def compute_reward(prompt, completion, record):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gold.jsonl").write_text(GOLD)
+    (tmp_path / "few.jsonl").write_text("".join(GOLD.splitlines(keepends=True)[:4]))
     (tmp_path / "sound.py").write_text("import math\ndef _own(): ...\n" + SOUND)
     (tmp_path / "hollow.py").write_text(HOLLOW)
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -58,9 +59,9 @@ def test_a_hollow_reward(ask):
 
 @pytest.mark.parametrize("level", ["interpreter", "process"])
 def test_a_program_in_a_jail(ask, level):
-    code, (found,) = ask("program.py", "--reference", "gold.jsonl", "--jail", level)
+    code, (found,) = ask("program.py", "--reference", "few.jsonl", "--jail", level)
     assert (code, found["fit"]) == (0, True), problems(found)
-    code, (found,) = ask("thief.py", "--reference", "gold.jsonl", "--jail", level)
+    code, (found,) = ask("thief.py", "--reference", "few.jsonl", "--jail", level)
     assert code == 1
     assert {"never fails", "accepts references"} <= set(problems(found))
 
@@ -181,7 +182,7 @@ def test_the_program_of_the_page(ask, folder):
     page = Path(__file__).parents[2] / "docs" / "how-to" / "doctor.md"
     (source,) = re.findall(r'Program\(source="(.*)"\)', page.read_text())
     (folder / "page.py").write_text(source)
-    code, (found,) = ask("page.py", "--reference", "gold.jsonl", "--jail", "process")
+    code, (found,) = ask("page.py", "--reference", "few.jsonl", "--jail", "process")
     assert (code, found["fit"]) == (0, True), problems(found)
 
 
