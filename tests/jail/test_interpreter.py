@@ -32,6 +32,7 @@ def test_output_is_kept_and_limited(jail):
     found = answer(jail, "def compute_reward(): print('said')\ncompute_reward()")
     assert found.output == "said\nsaid\n"
     assert found.reason is None
+    assert answer(jail, "def compute_reward(): print('\\x1b[2J')").output == "\ufffd[2J\n"
     found = answer(jail, "def compute_reward():\n    for _ in range(1000): print('x' * 50)")
     assert found.reason == "sandbox_limit: output"
     assert len(found.output) == 100
