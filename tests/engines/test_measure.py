@@ -60,6 +60,11 @@ def test_groups_with_equal_ok_rewards_are_dead() -> None:
     assert measure.groups(batch()) == {"credit/groups": 2.0, "credit/dead_groups": 0.5, "credit/lone_rows": 0.0}
 
 
+def test_where_no_step_has_a_sibling_no_group_is_dead() -> None:
+    forest = Forest.of([-1, 0, -1, 2], {"reward.total": [None, 1.0, None, 1.0], "ok.total": [False, True, False, True]})
+    assert measure.groups(forest) == {"credit/groups": 0.0, "credit/lone_rows": 2.0}
+
+
 def test_a_lone_row_is_counted_and_is_no_group() -> None:
     forest = batch().with_columns({"ok.total": [False, False, True, True, True, True, False, False]})
     assert measure.groups(forest) == {"credit/groups": 1.0, "credit/dead_groups": 0.0, "credit/lone_rows": 1.0}

@@ -69,7 +69,8 @@ def groups(forest: Forest) -> dict[str, float]:
 
     Returns:
         `credit/groups`, `credit/dead_groups` (share whose siblings are all worth the same, by what was earned on the
-        way and below) and `credit/lone_rows` (steps that count, with no sibling that does, and no fork above them).
+        way and below; left out where no step has a sibling, as with one trajectory per task) and `credit/lone_rows`
+        (steps that count, with no sibling that does, and no fork above them).
     """
     found = compare.siblings(forest)
     value, ok, group, size = found.value, found.ok, found.group, found.groups
@@ -80,11 +81,10 @@ def groups(forest: Forest) -> dict[str, float]:
     forked = real[group] & ok
     below = torch.zeros(len(forest), dtype=torch.bool).index_put((found.row[forked],), torch.tensor(True))
     reached = backup.inherit(below.double(), below, forest.parent)[found.row] > 0
-    return {
-        "credit/groups": float(total),
-        "credit/dead_groups": 1 - float((spread & real).sum()) / total if total else 1.0,
-        "credit/lone_rows": float((ok & ~reached).sum()),
-    }
+    told = {"credit/groups": float(total), "credit/lone_rows": float((ok & ~reached).sum())}
+    if bool((torch.bincount(group, minlength=1) > 1).any()):
+        told["credit/dead_groups"] = 1 - float((spread & real).sum()) / total if total else 1.0
+    return told
 
 
 def answers(forest: Forest) -> dict[str, float]:
