@@ -71,7 +71,10 @@ class RRTStar:
     informed: bool = True
     """Sample the spheroid of the best path, drop what cannot improve it, prune."""
     steer: float = 0.0
-    """Longest edge, in length units of states; 0 is a fifth of the diagonal of the bounds."""
+    """Longest step towards a draw, in length units of states; 0 is a fifth of the diagonal of the bounds.
+
+    Edges to neighbours may be longer.
+    """
     goal_bias: float = 0.05
     """Share of draws that are the goal itself, until it is reached."""
     neighbours: float = 1.1

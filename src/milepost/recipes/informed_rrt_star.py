@@ -55,7 +55,7 @@ def build(
     problems: tuple[str, ...] = ("gap", "walls", "scattered", "wide", "arm-pillar", "arm-shelf"),  # by their names
     iterations: int = 20_000,  # draws per problem
     repeats: int = 3,  # searches per problem, each with draws of its own
-    steer: float = 0.0,  # longest edge; 0 is a fifth of the diagonal of the bounds
+    steer: float = 0.0,  # longest step towards a draw; 0 is a fifth of the diagonal of the bounds
     goal_bias: float = 0.05,  # share of draws that are the goal, until it is reached
     prune: float = 0.05,  # prune when the best path is shorter by this share than at the last time
 ) -> Search:

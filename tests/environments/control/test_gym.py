@@ -137,6 +137,22 @@ def test_an_environment_that_does_not_exist():
         Gymnasium(name="CartPole-v77").make()
 
 
+def test_an_environment_of_ones_own_is_named_by_its_module(tmp_path, monkeypatch):
+    text = """
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+gymnasium.register("OwnCart-v0", entry_point=CartPoleEnv, max_episode_steps=7)
+"""
+    (tmp_path / "own_carts.py").write_text(text)
+    with pytest.raises(SettingError, match=r"'own_carts'.*cannot be imported.*PYTHONPATH"):
+        Gymnasium(name="own_carts:OwnCart-v0").make()
+    monkeypatch.syspath_prepend(tmp_path)
+    world = Gymnasium(name="own_carts:OwnCart-v0")
+    assert (world.limit, world.actions.count) == (7, 2)
+    with pytest.raises(SettingError, match="registers no environment 'OwnBoat-v0'"):
+        Gymnasium(name="own_carts:OwnBoat-v0").make()
+
+
 def test_the_whole_of_a_grid_can_be_shown():
     part, whole = (Gymnasium(name="MiniGrid-Empty-5x5-v0", options=options) for options in ({}, {"observe": "full"}))
     assert part.size == 7 * 7 * 3 + 4

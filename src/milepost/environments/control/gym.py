@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,7 +52,7 @@ class Gymnasium:
     """
 
     name: str
-    """Such as "CartPole-v1"."""
+    """Such as "CartPole-v1", or "my_module:MyTask-v0" for one that a module of yours registers."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of `gymnasium.make`; "observe": "full" shows all of a MiniGrid world."""
     layouts: int = 0
@@ -113,7 +114,7 @@ class Gymnasium:
 
     @cached_property
     def _spec(self) -> Any:
-        return _loaded(self.name).spec(self.name)
+        return _loaded(self.name).spec(_id_of(self.name))
 
     @property
     def limit(self) -> int:
@@ -140,7 +141,7 @@ class Gymnasium:
                 "agent_view_size", 3
             )  # the partial view is computed all the same, and its size is its price
         try:
-            env = gymnasium.make(self.name, disable_env_checker=True, max_episode_steps=-1, **given)
+            env = gymnasium.make(_id_of(self.name), disable_env_checker=True, max_episode_steps=-1, **given)
         except gymnasium.error.Error as error:
             raise SettingError(f"Gymnasium cannot make {self.name!r} with {given}: {error}.") from error
         if observe == "full":
@@ -217,9 +218,24 @@ class Gymnasium:
         return np.stack(rows)
 
 
+def _id_of(name: str) -> str:
+    return name.rpartition(":")[2]
+
+
 def _loaded(name: str) -> Any:
-    """Gymnasium, knowing the environments of that family."""
+    """Gymnasium, knowing the environments of that family, or those of the module before a colon."""
     gymnasium = optional.load("gymnasium", extra="control", purpose="A Gymnasium environment")
+    module = name.rpartition(":")[0]
+    if module:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise SettingError(
+                f"The module {module!r} of the environment {name!r} cannot be imported: {type(error).__name__}: {error}."
+                " Install it, or put PYTHONPATH=. before the command if it lies in this folder."
+            ) from error
+        if _id_of(name) not in gymnasium.registry:
+            raise SettingError(f"The module {module!r} registers no environment {_id_of(name)!r} with Gymnasium.")
     for word, (module, extra) in EXTRAS.items():
         if name.startswith(word):
             gymnasium.register_envs(optional.load(module, extra=extra, purpose=f"The environment {name!r}"))
