@@ -231,7 +231,7 @@ def _loaded(name: str) -> Any:
             importlib.import_module(module)
         except Exception as error:
             raise SettingError(
-                f"The module {module!r} of the environment {name!r} cannot be imported: {type(error).__name__}: {error}."
+                f"Module {module!r} of the environment {name!r} cannot be imported: {type(error).__name__}: {error}."
                 " Install it, or put PYTHONPATH=. before the command if it lies in this folder."
             ) from error
         if _id_of(name) not in gymnasium.registry:
