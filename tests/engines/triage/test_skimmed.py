@@ -42,6 +42,22 @@ def test_the_tables_are_the_same(block, tmp_path, monkeypatch):
     assert len(slow["faults"]) > 50
 
 
+def test_calls_count_whoever_makes_them_and_whatever_he_says(tmp_path, monkeypatch):
+    call = {"type": "function", "function": {"name": "look", "arguments": "{}"}}
+    lines = [
+        json.dumps(
+            {"messages": [{"role": role, "content": content, "tool_calls": [call]}, {"role": "user", "content": "so?"}]}
+        )
+        for role in ("system", "developer", "user", "assistant")
+        for content in ("well", None, "")
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    slow = tables(path, tmp_path / "slow", monkeypatch, fast=False)
+    assert slow == tables(path, tmp_path / "fast", monkeypatch, fast=True)
+    assert {one["calls"] for one in slow["traces"]} == {1}
+
+
 def test_every_broken_line_is_the_same_fault(tmp_path, monkeypatch):
     contents = [one.content.replace(b"\n", b" ") for one in corpus() if one.format in ("chat", "anthropic", "trl")]
     path = tmp_path / "a.jsonl"

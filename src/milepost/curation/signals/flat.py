@@ -123,22 +123,19 @@ class Laying:
         for place, message in enumerate(messages[start:] if start else messages, start):
             content = message.get("content")
             if content:
-                role = message["role"]
-                text = content if content.__class__ is str else text_of(content)
-                length = TEXT
-                if role == "user":
-                    into = self._user
-                elif role == "assistant":
-                    into = self._agent
-                elif role in ANSWERS:
-                    into, length = self._answers, ANSWER
-                else:
-                    continue
-                into.text.append(text if len(text) <= sum(length) else _cut(text, *length))
-                into.trace.append(trace)
-                into.place.append(place)
+                self._said(message["role"], content if content.__class__ is str else text_of(content), trace, place)
             if "tool_calls" in message:
                 self._called(message, trace, place)
+
+    def _said(self, role: str, text: str, trace: int, place: int) -> None:
+        into, length = self._answers, ANSWER
+        if role in ("user", "assistant"):
+            into, length = self._user if role == "user" else self._agent, TEXT
+        elif role not in ANSWERS:
+            return
+        into.text.append(text if len(text) <= sum(length) else _cut(text, *length))
+        into.trace.append(trace)
+        into.place.append(place)
 
     def _called(self, message: Message, trace: int, place: int) -> None:
         calls = self._calls
