@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from milepost import optional
 from milepost.engines.verl.estimators import ESTIMATORS, Estimator
-from milepost.engines.verl.losses import gains
+from milepost.engines.verl.losses import LOSSES as OF_VERL
+from milepost.engines.verl.losses import Surrogate
 from milepost.part import Credit
 
 _PURPOSE = "milepost in SkyRL"
@@ -29,14 +30,9 @@ class ClippedLoss:
 
     The limits are SkyRL's own settings: `eps_clip_low`, `eps_clip_high` and, where bad tokens are bounded,
     `clip_ratio_c`; so is its correction for another engine's samples.
-
-    Source: PPO, arXiv:1707.06347, eq. 7; dual clip arXiv:1912.09729, eq. 5; one ratio per row GSPO, arXiv:2507.18071.
     """
 
-    dual: bool = False
-    """Whether the ratio of bad tokens is bounded by `clip_ratio_c`."""
-    ratio: Literal["token", "sequence"] = "token"
-    """Whether every token has its own ratio, or all of a row the same."""
+    surrogate: Surrogate = field(default_factory=Surrogate)
 
     def __call__(
         self,
@@ -63,9 +59,9 @@ class ClippedLoss:
         chosen = torch.ones_like(log_probs) if loss_mask is None else loss_mask
         mask = chosen > 0
         low, high = float(config.eps_clip_low), float(config.eps_clip_high)
-        bound = float(config.clip_ratio_c) if self.dual else math.inf
+        bound = float(config.clip_ratio_c) if self.surrogate.dual else math.inf
         log_r = torch.where(mask, log_probs - old_log_probs, 0)
-        gain, clipped = gains(log_r, advantages, mask, ratio=self.ratio, low=low, high=high, bound=bound)
+        gain, clipped = self.surrogate.gains(log_r, advantages, mask, low=low, high=high, bound=bound)
         correction = optional.load(
             "skyrl.backends.skyrl_train.utils.off_policy_correction_utils", extra="skyrl", purpose=_PURPOSE
         )
@@ -76,9 +72,7 @@ class ClippedLoss:
 
 
 LOSSES: Mapping[str, ClippedLoss] = MappingProxyType({
-    "milepost_clipped": ClippedLoss(),
-    "milepost_dual_clipped": ClippedLoss(dual=True),
-    "milepost_sequence_clipped": ClippedLoss(ratio="sequence"),
+    name: ClippedLoss(surrogate=one.surrogate) for name, one in OF_VERL.items()
 })  # fmt: skip
 """Names for `trainer.algorithm.policy_loss_type`."""
 

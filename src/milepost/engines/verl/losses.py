@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -23,11 +23,8 @@ FURTHEST_OF_ROWS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClippedLoss:
-    """The clipped surrogate with the signature of verl's policy losses.
-
-    The limits are verl's own settings: `clip_ratio_low`, `clip_ratio_high` (or `clip_ratio`) and, where bad tokens are
-    bounded, `clip_ratio_c`.
+class Surrogate:
+    """The clipped surrogate of padded rows, as trainers hold them.
 
     Source: PPO, arXiv:1707.06347, eq. 7; dual clip arXiv:1912.09729, eq. 5; one ratio per row GSPO, arXiv:2507.18071.
     """
@@ -36,6 +33,39 @@ class ClippedLoss:
     """Whether the ratio of bad tokens is bounded by `clip_ratio_c`."""
     ratio: Literal["token", "sequence"] = "token"
     """Whether every token has its own ratio, or all of a row the same."""
+
+    def gains(
+        self, log_r: Tensor, advantages: Tensor, mask: Tensor, *, low: float, high: float, bound: float
+    ) -> tuple[Tensor, float]:
+        """The gain of each token.
+
+        Args:
+            log_r: (rows, tokens), logarithm of the ratio in nats, 0 where the mask is not set.
+            advantages: (rows, tokens).
+            mask: (rows, tokens), which tokens count.
+            low: how far the ratio may fall below 1.
+            high: how far it may rise above 1.
+            bound: largest ratio of a bad token; infinite for none.
+
+        Returns:
+            The gain of each token, and the share of tokens whose ratio was clipped.
+        """
+        log_r = log_r.clamp(-FURTHEST, FURTHEST) if self.ratio == "token" else _of_rows(log_r, mask)
+        flat = {"log_r": log_r.flatten(), "advantage": advantages.flatten()}
+        gain = clipped_surrogate(**flat, low=low, high=high, bound=bound).view_as(log_r)
+        marks = clip_marks(**flat, low=low, high=high)
+        return gain, _mean((marks.below + marks.above).view_as(log_r)[mask])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClippedLoss:
+    """The clipped surrogate with the signature of verl's policy losses.
+
+    The limits are verl's own settings: `clip_ratio_low`, `clip_ratio_high` (or `clip_ratio`) and, where bad tokens are
+    bounded, `clip_ratio_c`.
+    """
+
+    surrogate: Surrogate = field(default_factory=Surrogate)
 
     def __call__(
         self,
@@ -63,47 +93,16 @@ class ClippedLoss:
         """
         low = config.clip_ratio if config.clip_ratio_low is None else config.clip_ratio_low
         high = config.clip_ratio if config.clip_ratio_high is None else config.clip_ratio_high
-        bound = float(config.get("clip_ratio_c", 3.0)) if self.dual else math.inf
+        bound = float(config.get("clip_ratio_c", 3.0)) if self.surrogate.dual else math.inf
         mask = response_mask > 0
         log_r = torch.where(mask, log_prob - old_log_prob, 0)
-        gain, clipped = gains(log_r, advantages, mask, ratio=self.ratio, low=low, high=high, bound=bound)
+        gain, clipped = self.surrogate.gains(log_r, advantages, mask, low=low, high=high, bound=bound)
         gain = gain if rollout_is_weights is None else gain * rollout_is_weights
         algorithms = optional.load("verl.trainer.ppo.core_algos", extra="verl", purpose="milepost's loss in verl")
         scale = cast("Mapping[str, Any]", config.global_batch_info)
         loss = algorithms.agg_loss(loss_mat=-gain, loss_mask=response_mask, loss_agg_mode=loss_agg_mode, **scale)
-        distance = -(log_r.clamp(-FURTHEST, FURTHEST) if self.ratio == "token" else log_r)[mask].detach()
+        distance = -(log_r.clamp(-FURTHEST, FURTHEST) if self.surrogate.ratio == "token" else log_r)[mask].detach()
         return loss, {"actor/pg_clipfrac": clipped, "actor/ppo_kl": _mean(distance)}
-
-
-def gains(
-    log_r: Tensor,
-    advantages: Tensor,
-    mask: Tensor,
-    *,
-    ratio: Literal["token", "sequence"],
-    low: float,
-    high: float,
-    bound: float,
-) -> tuple[Tensor, float]:
-    """The clipped surrogate of padded rows.
-
-    Args:
-        log_r: (rows, tokens), logarithm of the ratio in nats, 0 where the mask is not set.
-        advantages: (rows, tokens).
-        mask: (rows, tokens), which tokens count.
-        ratio: whether every token has its own ratio, or all of a row the same.
-        low: how far the ratio may fall below 1.
-        high: how far it may rise above 1.
-        bound: largest ratio of a bad token; infinite for none.
-
-    Returns:
-        The gain of each token, and the share of tokens whose ratio was clipped.
-    """
-    log_r = log_r.clamp(-FURTHEST, FURTHEST) if ratio == "token" else _of_rows(log_r, mask)
-    flat = {"log_r": log_r.flatten(), "advantage": advantages.flatten()}
-    gain = clipped_surrogate(**flat, low=low, high=high, bound=bound).view_as(log_r)
-    marks = clip_marks(**flat, low=low, high=high)
-    return gain, _mean((marks.below + marks.above).view_as(log_r)[mask])
 
 
 def _mean(values: Tensor) -> float:
@@ -129,7 +128,7 @@ def _of_rows(log_r: Tensor, mask: Tensor) -> Tensor:
 
 LOSSES: Mapping[str, ClippedLoss] = MappingProxyType({
     "milepost_clipped": ClippedLoss(),
-    "milepost_dual_clipped": ClippedLoss(dual=True),
-    "milepost_sequence_clipped": ClippedLoss(ratio="sequence"),
+    "milepost_dual_clipped": ClippedLoss(surrogate=Surrogate(dual=True)),
+    "milepost_sequence_clipped": ClippedLoss(surrogate=Surrogate(ratio="sequence")),
 })  # fmt: skip
 """Names for `actor_rollout_ref.actor.policy_loss.loss_mode` that installing milepost is enough for."""
