@@ -56,15 +56,25 @@ def rescored(work: Train, scorer: Scorer, name: str) -> Train:
     Returns:
         The job; the score alone is its reward where nothing scored the class.
     """
-    rewards: list[Reward] = []
-    for reward in work.rewards:
-        ours = isinstance(reward, (Gain, ImageScore)) and isinstance(reward.scorer, ClassLogProb)
-        if ours and isinstance(reward, Gain):
-            rewards.append(replace(reward, scorer=scorer))
-        elif ours and isinstance(reward, ImageScore):
-            rewards.append(replace(reward, scorer=scorer, name=name))
-        else:
-            rewards.append(reward)
-    if tuple(rewards) == work.rewards:
+    rewards = tuple(with_scorer(reward, scorer, name) or reward for reward in work.rewards)
+    if rewards == work.rewards:
         return replace(work, rewards=(ImageScore(scorer=scorer, name=name),), weights=(1.0,))
-    return replace(work, rewards=tuple(rewards))
+    return replace(work, rewards=rewards)
+
+
+def with_scorer(reward: Reward, scorer: Scorer, name: str) -> Reward | None:
+    """A reward with another scorer, if it scored the class of digits.
+
+    Args:
+        reward: of a recipe for the digits.
+        scorer: the other one.
+        name: of the score of finished images.
+
+    Returns:
+        The reward; None if it scored something else, or no images.
+    """
+    if isinstance(reward, Gain) and isinstance(reward.scorer, ClassLogProb):
+        return replace(reward, scorer=scorer)
+    if isinstance(reward, ImageScore) and isinstance(reward.scorer, ClassLogProb):
+        return replace(reward, scorer=scorer, name=name)
+    return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from milepost import checks, keys, optional
 from milepost.engines.images.models import check_noise, process_of
+from milepost.engines.images.own_reward import with_scorer
 from milepost.engines.settings import RunSettings
 from milepost.environments.by_name import PROMPTS
 from milepost.environments.denoising import Prompts
@@ -21,8 +22,8 @@ from milepost.recipe import Train
 from milepost.rewards.images import clip
 from milepost.rewards.images.function import PictureFunction
 from milepost.rewards.images.pictures import Decoded
-from milepost.rewards.images.reward import Gain, ImageScore
-from milepost.rewards.images.scorers import AtLeast, ClassLogProb, Scorer
+from milepost.rewards.images.reward import ImageScore
+from milepost.rewards.images.scorers import AtLeast, Scorer
 
 CLIP = "clip:"
 """What a reward begins with that names the folder of a CLIP-like model."""
@@ -175,12 +176,8 @@ def rescored(work: Train, scorer: Scorer, name: str) -> Train:
     Returns:
         The job, with measures that any latents have.
     """
-    kept: list[tuple[Reward, float]] = []
-    for reward, weight in zip(work.rewards, work.weights, strict=True):
-        if isinstance(reward, Gain) and isinstance(reward.scorer, ClassLogProb):
-            kept.append((replace(reward, scorer=scorer), weight))
-        elif isinstance(reward, ImageScore) and isinstance(reward.scorer, ClassLogProb):
-            kept.append((replace(reward, scorer=scorer, name=name), weight))
+    found = [with_scorer(reward, scorer, name) for reward in work.rewards]
+    kept = [(reward, weight) for reward, weight in zip(found, work.weights, strict=True) if reward is not None]
     return replace(
         work,
         rewards=tuple(reward for reward, _ in kept),
