@@ -1,5 +1,6 @@
 """The loop comes as it is written or as machine code; which one it is can be seen."""
 
+from milepost import optional
 from milepost.planning import collision, compiling, kernel
 
 
@@ -22,5 +23,5 @@ def test_every_function_is_compiled():
 
 
 def test_numba_is_seen():
-    assert compiling.available()
+    assert optional.has_compiler()
     assert compiling.loop(fast=True).compiled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import types
 from dataclasses import dataclass
 from functools import lru_cache
@@ -50,8 +49,3 @@ def loop(*, fast: bool) -> Loop:
             names[name] = numba.njit(types.FunctionType(function.__code__, names, name), nogil=True)
     chosen = {name: names[name] for name in ("grow", "prune", "insert", "free", "motion_free")}
     return Loop(compiled=fast, **chosen)
-
-
-def available() -> bool:
-    """Whether numba is installed."""
-    return importlib.util.find_spec("numba") is not None

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, from_numpy
 
-from milepost import checks, keys
+from milepost import checks, keys, optional
 from milepost.errors import SettingError
 from milepost.planning import collision, compiling, kernel
 from milepost.planning.problems import Problem
@@ -116,7 +116,7 @@ class RRTStar:
         """
         if not iterations and not math.isfinite(seconds):
             raise SettingError("A planner needs a budget: give iterations or seconds.")
-        growth = _Growth.begin(self, problem, compiling.loop(fast=compiling.available() if fast is None else fast))
+        growth = _Growth.begin(self, problem, compiling.loop(fast=optional.has_compiler() if fast is None else fast))
         stream, size = keys.generator(keys.fold(key, "plan", problem.name)), problem.dimension
         begun, notes = time.perf_counter(), list[Progress]()
         for count in _chunks(iterations):
